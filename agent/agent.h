@@ -1,0 +1,62 @@
+/* The brain: one desktop, one model, at most one task at a time. Owns the eye, the hand, the
+ * policy, the store and the inference worker; knows no network. serve/ (or a test) drives it.
+ *
+ * Loop thread only. Never blocks: the model runs on its worker thread and answers through a
+ * mailbox whose `wake` the driver provides. */
+#ifndef DESKHAND_AGENT_AGENT_H
+#define DESKHAND_AGENT_AGENT_H
+
+#include "base/err.h"
+#include "base/flow.h"
+
+#include <jansson.h>
+
+struct agent;
+
+struct agent_options {
+    const char *model_dir;   /* NULL: the shipped data/nano */
+    const char *display;     /* NULL: $DISPLAY */
+    const char *output;      /* RandR output, NULL: whole screen */
+    const char *policy_path; /* NULL: $XDG_CONFIG_HOME/deskhand/policies.yaml, else the default */
+    const char *state_dir;   /* NULL: $XDG_STATE_HOME/deskhand */
+    int n_threads;
+    const char *backend;
+    bool dry_run; /* the hand lists its events instead of sending them */
+    uint16_t own_port; /* for recognising Deskhand's own pages; 0 unknown */
+
+    /* A notification of docs/protocol.md: method and params (borrowed). Loop thread. */
+    void (*on_event)(void *user, const char *method, json_t *params);
+    /* The worker has news: make the loop call agent_service() soon. Any thread. */
+    void (*wake)(void *user);
+    void *user;
+};
+
+int agent_open(const struct agent_options *o, struct agent **ret, struct err *err);
+void agent_close(struct agent *a);
+
+/* Runs everything that is due. Returns the time (clock_now_us) at which it wants to be called
+ * again at the latest, or -1 for "only when woken or when agent_fd() is readable". */
+int64_t agent_service(struct agent *a, int64_t now_us);
+/* The X connection's descriptor, -1 while the display is away (then a timer reconnects). */
+int agent_fd(const struct agent *a);
+
+/* Answers one request of docs/protocol.md. `reply` is called once, now or later, on the loop
+ * thread, with either a result (given away) or code and sentence. `cookie` identifies the asker
+ * for agent_forget(). */
+typedef void agent_reply_fn(void *cookie, json_t *id, json_t *result, int code, const char *text);
+void agent_request(struct agent *a, const char *method, json_t *params, json_t *id,
+                   agent_reply_fn *reply, void *cookie);
+/* The asker is gone: outstanding replies to this cookie are dropped. */
+void agent_forget(struct agent *a, void *cookie);
+
+/* The picture behind a URL path of the protocol ("/shot/12.png", "/task/7/3-before.png"), PNG
+ * bytes, heap. -ENOENT when there is none. */
+int agent_picture(struct agent *a, const char *url_path, uint8_t **ret, size_t *ret_n,
+                  struct err *err);
+/* The newest frame as JPEG for the live view. -ENOENT when the display is away. */
+int agent_live_jpeg(struct agent *a, int quality, uint8_t **ret, size_t *ret_n, struct err *err);
+
+/* The current state as the params of a `state` notification (new reference). */
+json_t *agent_state(const struct agent *a);
+
+#endif

@@ -1,0 +1,22 @@
+/* The only road from a coordinate of the model to a pixel of the screen and back. */
+#ifndef DESKHAND_VISION_PLACE_H
+#define DESKHAND_VISION_PLACE_H
+
+#include "base/err.h"
+#include "base/flow.h"
+
+/* How the picture that the model saw lies on the screen. */
+struct place {
+    int image_w, image_h; /* the resized picture, pixels */
+    struct rect screen;   /* the part of the root window it shows */
+};
+
+/* A point outside the picture is -ERANGE with a sentence, never clamped. The result is inside
+ * `screen`. NaN is outside. */
+int place_to_screen(const struct place *p, struct model_pt m, struct screen_pt *ret,
+                    struct err *err);
+/* Inverse, for history lines and tests; the point must be inside `screen`. */
+int place_to_model(const struct place *p, struct screen_pt s, struct model_pt *ret,
+                   struct err *err);
+
+#endif
