@@ -1,0 +1,231 @@
+/* Opens the parts in order, closes them in reverse, runs what is due, reconnects a display that
+ * went away. What a client may ask for is in request.c. */
+#include "agent/brain.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "vision/jpeg.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECONNECT_US 1000000
+
+void agent_event(struct agent *a, const char *method, json_t *params)
+{
+    if (a->o.on_event)
+        a->o.on_event(a->o.user, method, params);
+    json_decref(params);
+}
+
+void agent_notice(struct agent *a, const char *level, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    log_info("%s", text);
+    agent_event(a, "notice", json_pack("{s:s, s:s}", "level", level, "text", text));
+}
+
+json_t *agent_rect_json(struct rect r)
+{
+    return json_pack("{s:i, s:i, s:i, s:i}", "x", r.x, "y", r.y, "w", r.w, "h", r.h);
+}
+
+json_t *agent_state(const struct agent *a)
+{
+    const struct task *t = &a->task;
+    return json_pack("{s:I, s:s, s:s, s:s, s:i}", "task", (json_int_t)t->id, "state",
+                     task_state_name(t->state), "reason", t->reason, "goal",
+                     t->goal ? t->goal : "", "step", t->step.n);
+}
+
+static void on_bug(void *user)
+{
+    struct agent *a = user;
+    if (a->hand)
+        hand_stop(a->hand);
+}
+
+static int display_open(struct agent *a, struct err *err)
+{
+    struct eye_options eo = {.display = a->display, .output = a->output};
+    struct hand_options ho = {.display = a->display, .dry = a->o.dry_run};
+    int rc = eye_open(&eo, &a->eye, err);
+    if (rc < 0)
+        return rc;
+    rc = hand_open(&ho, &a->hand, err);
+    if (rc < 0) {
+        eye_close(a->eye);
+        a->eye = NULL;
+    }
+    return rc;
+}
+
+static void display_close(struct agent *a)
+{
+    hand_close(a->hand);
+    eye_close(a->eye);
+    a->hand = NULL;
+    a->eye = NULL;
+}
+
+void agent_display_lost(struct agent *a, const char *why)
+{
+    snprintf(a->display_error, sizeof a->display_error, "%s", why);
+    if (task_state_is_live(a->task.state))
+        task_end(a, TASK_FAILED, "the display went away: %s", why);
+    display_close(a);
+    a->reconnect_us = clock_now_us() + RECONNECT_US;
+    agent_notice(a, "error", "the display went away: %s; trying again every second", why);
+}
+
+static char *default_model(void)
+{
+    const char *env = getenv("DESKHAND_MODEL");
+    if (env && *env)
+        return mem_strdup(env);
+    if (access(DESKHAND_SOURCE_MODEL, R_OK) == 0 && access(DESKHAND_MODEL_DIR, R_OK) != 0)
+        return mem_strdup(DESKHAND_SOURCE_MODEL);
+    return mem_strdup(DESKHAND_MODEL_DIR);
+}
+
+static int policy_open(struct agent *a, struct err *err)
+{
+    AUTO_FREE char *user = file_config_path("policies.yaml");
+    if (a->policy_path)
+        return policy_load(a->policy_path, &a->policy, err);
+    if (access(user, F_OK) == 0) {
+        a->policy_path = mem_strdup(user);
+        return policy_load(user, &a->policy, err);
+    }
+    return policy_default(&a->policy, err);
+}
+
+int agent_open(const struct agent_options *o, struct agent **ret, struct err *err)
+{
+    struct agent *a = mem_zalloc(sizeof *a);
+    a->o = *o;
+    a->display = mem_strdup(o->display);
+    a->output = mem_strdup(o->output);
+    a->policy_path = mem_strdup(o->policy_path);
+    a->model_dir = o->model_dir ? mem_strdup(o->model_dir) : default_model();
+    a->state_dir = o->state_dir ? mem_strdup(o->state_dir) : file_state_path(NULL);
+
+    struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend};
+    int rc = policy_open(a, err);
+    if (rc == 0)
+        rc = store_open(a->state_dir, &a->store, err);
+    if (rc == 0)
+        rc = worker_open(a->model_dir, &vo, o->wake, o->user, &a->worker, err);
+    if (rc < 0) {
+        agent_close(a);
+        return rc;
+    }
+    struct err display = {0};
+    if (display_open(a, &display) < 0) {
+        /* the daemon lives without a screen and takes it when it comes */
+        snprintf(a->display_error, sizeof a->display_error, "%s", display.text);
+        log_warn("%s; trying again every second", display.text);
+        a->reconnect_us = clock_now_us() + RECONNECT_US;
+    }
+    check_on_fail(on_bug, a);
+    *ret = a;
+    return 0;
+}
+
+void agent_close(struct agent *a)
+{
+    if (!a)
+        return;
+    if (task_state_is_live(a->task.state))
+        task_end(a, TASK_STOPPED, "the daemon ends");
+    worker_close(a->worker);
+    display_close(a);
+    store_close(a->store);
+    policy_free(a->policy);
+    task_done(&a->task);
+    while (a->queries) {
+        struct query *q = a->queries;
+        a->queries = q->next;
+        frame_done(&q->frame);
+        free(q->text);
+        json_decref(q->id);
+        free(q);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(a->shots); i++)
+        free(a->shots[i].png);
+    free(a->display);
+    free(a->output);
+    free(a->policy_path);
+    free(a->model_dir);
+    free(a->state_dir);
+    free(a);
+}
+
+int agent_fd(const struct agent *a)
+{
+    return a->eye ? eye_fd(a->eye) : -1;
+}
+
+static void reconnect(struct agent *a, int64_t now_us)
+{
+    struct err err = {0};
+    if (display_open(a, &err) == 0) {
+        a->reconnect_us = 0;
+        agent_notice(a, "info", "the display is back");
+        return;
+    }
+    snprintf(a->display_error, sizeof a->display_error, "%s", err.text);
+    a->reconnect_us = now_us + RECONNECT_US;
+}
+
+int64_t agent_service(struct agent *a, int64_t now_us)
+{
+    struct news *n;
+    struct err err = {0};
+    while ((n = worker_news(a->worker))) {
+        if (a->job && n->job == a->job)
+            step_think_news(a, n);
+        else
+            request_news(a, n);
+        news_free(n);
+    }
+    if (a->eye && eye_service(a->eye, &err) < 0 && eye_is_dead(a->eye))
+        agent_display_lost(a, err.text);
+    if (a->hand && hand_is_dead(a->hand))
+        agent_display_lost(a, "the X server closed the input connection");
+    if (!a->eye && now_us >= a->reconnect_us)
+        reconnect(a, now_us);
+
+    int64_t next = step_service(a, now_us);
+    for (int i = 0; i < 16 && next >= 0 && next <= now_us; i++)
+        next = step_service(a, clock_now_us()); /* a phase ended, the next may begin at once */
+    if (a->hand && !hand_is_busy(a->hand)) {
+        /* between plans the hand restores the keyboard map after a pause */
+        int64_t idle_us = -1;
+        if (hand_tick(a->hand, now_us, &idle_us, &err) > 0 && (next < 0 || idle_us < next))
+            next = idle_us;
+    }
+    if (!a->eye && (next < 0 || a->reconnect_us < next))
+        next = a->reconnect_us;
+    return next;
+}
+
+int agent_live_jpeg(struct agent *a, int quality, uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    if (!a->eye)
+        return err_set(err, -ENOENT, "the screen is not available: %s", a->display_error);
+    struct frame f = {0};
+    int rc = eye_capture(a->eye, &f, err);
+    if (rc == 0)
+        rc = jpeg_write_mem(&f, quality, ret, ret_n, err);
+    frame_done(&f);
+    return rc;
+}

@@ -1,0 +1,145 @@
+/* The inside of agent/: the task and its step, shared by step.c, agent.c, request.c. Loop thread,
+ * except worker.c's own thread, which sees only jobs and news. */
+#ifndef DESKHAND_AGENT_BRAIN_H
+#define DESKHAND_AGENT_BRAIN_H
+
+#include "actions/action.h"
+#include "actions/grammar.h"
+#include "actions/hand.h"
+#include "agent/agent.h"
+#include "agent/store.h"
+#include "agent/worker.h"
+#include "base/str.h"
+#include "policies/policy.h"
+#include "vision/capture.h"
+#include "vision/place.h"
+
+enum task_state {
+    TASK_IDLE,
+    TASK_RUNNING,
+    TASK_PAUSED,
+    TASK_APPROVAL,
+    TASK_FINISHED,
+    TASK_FAILED,
+    TASK_STOPPED,
+    TASK_NEEDS_USER,
+};
+const char *task_state_name(enum task_state s);
+static inline bool task_state_is_live(enum task_state s)
+{
+    return s == TASK_RUNNING || s == TASK_PAUSED || s == TASK_APPROVAL;
+}
+
+/* Where the step stands on its straight line. Each phase has one function in step.c. */
+enum phase { PHASE_SEE, PHASE_THINK, PHASE_APPROVAL, PHASE_ACT, PHASE_SETTLE };
+
+struct step {
+    int n; /* from 1, as people count; the history given to the model counts from 0 */
+    struct frame before, after;
+    struct place place;
+    struct action action;
+    bool has_action;
+    struct eye_window window;  /* that receives the action */
+    struct verdict verdict;
+    struct effect effect;
+    char hash[33]; /* binds an approval to this action on this picture */
+    int64_t began_us, phase_us; /* of the step, of the present phase */
+    int64_t acted_us;           /* the last event went out */
+    struct news_timing timing;
+};
+
+struct task {
+    int64_t id;
+    enum task_state state;
+    char *goal;
+    char reason[512];
+    bool dry_run, no_think;
+    int max_steps;
+    int64_t max_us;
+    int64_t began_us;
+    int n_steps;          /* executed */
+    int n_refused;        /* in a row */
+    int n_unparsed;       /* answers without an action, in a row */
+    int n_repeats;        /* of last_json with no effect */
+    struct str last_json; /* the last action, for the loop guard */
+    struct str history;   /* "Step 0: {...}.Step 1: ..." */
+    int n_history;
+    enum phase phase;
+    struct step step;
+    int64_t acts_us[32]; /* ring of the latest actions' times, for rate rules */
+    int n_acts;
+};
+
+/* A ground or ask request that waits for the worker or is with it. */
+struct query {
+    struct query *next;
+    uint64_t job;
+    bool is_ground;
+    struct frame frame;
+    char *text;
+    char url[64];
+    json_t *id;
+    agent_reply_fn *reply;
+    void *cookie; /* NULL when the asker is gone */
+    bool forgotten;
+};
+
+struct agent {
+    struct agent_options o;
+    char *model_dir, *state_dir, *policy_path, *display, *output;
+    struct eye *eye;
+    struct hand *hand;
+    int64_t reconnect_us;
+    char display_error[512]; /* why there is no eye */
+    struct policy *policy;
+    struct worker *worker;
+    struct store *store;
+    struct task task;
+    uint64_t job; /* of the running step, 0 none */
+    struct query *queries;
+    struct shot {
+        int64_t id;
+        uint8_t *png;
+        size_t n;
+    } shots[8]; /* the latest screenshots asked for */
+    int64_t n_shots;
+};
+
+/* step.c */
+void step_begin(struct agent *a);
+/* Runs the present phase; returns when it wants to run again (clock_now_us), -1 when woken. */
+int64_t step_service(struct agent *a, int64_t now_us);
+void step_think_news(struct agent *a, struct news *n);
+void step_approve(struct agent *a, bool yes, const char *who);
+void step_done(struct step *s);
+
+/* task.c */
+int task_start(struct agent *a, json_t *params, struct err *err);
+void task_end(struct agent *a, enum task_state state, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void task_set_state(struct agent *a, enum task_state state, const char *reason);
+void task_done(struct task *t);
+void task_remember(struct agent *a); /* adds the finished step to the history */
+
+/* effect.c */
+void effect_check(const struct step *s, bool quiet, struct effect *ret);
+
+/* prompt.c: MiMo-VL's official texts */
+void prompt_agent(const char *goal, const char *history, struct str *out);
+void prompt_ground(const char *target, struct str *out);
+
+/* agent.c */
+void agent_event(struct agent *a, const char *method, json_t *params);
+void agent_notice(struct agent *a, const char *level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void agent_display_lost(struct agent *a, const char *why);
+json_t *agent_rect_json(struct rect r);
+
+/* request.c */
+void request_news(struct agent *a, struct news *n);
+
+/* launch.c: programs for ACTION_OPEN, windows for ACTION_APPSWITCH */
+int launch_program(const char *name, struct err *err);
+int launch_switch(struct agent *a, const char *name, struct err *err);
+
+#endif

@@ -1,0 +1,494 @@
+/* The table of contents of the program. One step is a straight line
+ *
+ *     SEE      wait for a still screen, take a picture, give it to the model
+ *     THINK    the answer arrives, is parsed, its points are placed on the screen
+ *     JUDGE    the policy says allow, confirm or deny; a confirm waits for the user
+ *     ACT      the hand plays the events, one a tick
+ *     SETTLE   wait for a still screen again, compare, report the effect
+ *
+ * and no stage calls the next: each function here ends by setting the phase. */
+#include "agent/brain.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define STILL_US 120000       /* no damage for so long: the screen is at rest */
+#define SEE_LIMIT_US 2000000  /* a screen that never rests is looked at anyway */
+#define REACT_US 350000       /* a program has so long to begin to react */
+#define SETTLE_LIMIT_US 2500000
+#define WAIT_ACTION_US 1000000
+#define POLL_US 20000
+#define BUSY_LIMIT_US 5000000 /* a person holds a modifier: wait so long */
+#define ANSWER_TOKENS 1024
+#define UNPARSED_MAX 3
+
+void step_done(struct step *s)
+{
+    frame_done(&s->before);
+    frame_done(&s->after);
+    action_done(&s->action);
+    *s = (struct step){0};
+}
+
+static void enter(struct agent *a, enum phase phase)
+{
+    a->task.phase = phase;
+    a->task.step.phase_us = clock_now_us();
+}
+
+void step_begin(struct agent *a)
+{
+    int n = a->task.step.n + 1;
+    step_done(&a->task.step);
+    a->task.step.n = n;
+    a->task.step.began_us = clock_now_us();
+    enter(a, PHASE_SEE);
+}
+
+static json_t *step_params(struct agent *a)
+{
+    return json_pack("{s:I, s:i}", "task", (json_int_t)a->task.id, "step", a->task.step.n);
+}
+
+static void add_url(struct agent *a, json_t *j, const char *which)
+{
+    char url[80];
+    snprintf(url, sizeof url, "/task/%lld/%d-%s.png", (long long)a->task.id, a->task.step.n, which);
+    json_object_set_new(j, "url", json_string(url));
+}
+
+static void keep_picture(struct agent *a, const char *which, const struct frame *f)
+{
+    struct err err = {0};
+    if (store_picture_add(a->store, a->task.id, a->task.step.n, which, f, &err) < 0)
+        log_error("%s", err.text);
+}
+
+/* True when nothing moved for STILL_US, or there is no way to know and a pause has passed. */
+static bool is_still(struct agent *a, int64_t now_us, int64_t since_us)
+{
+    int64_t last = eye_last_change_us(a->eye);
+    return now_us - MAX(last, since_us) >= STILL_US;
+}
+
+/* SEE */
+
+static int64_t see(struct agent *a, int64_t now_us)
+{
+    struct task *t = &a->task;
+    struct step *s = &t->step;
+    struct err err = {0};
+    if (!is_still(a, now_us, s->n == 1 ? s->phase_us - STILL_US : s->phase_us - STILL_US) &&
+        now_us - s->phase_us < SEE_LIMIT_US)
+        return now_us + POLL_US;
+
+    if (eye_capture(a->eye, &s->before, &err) < 0) {
+        if (eye_is_dead(a->eye))
+            agent_display_lost(a, err.text);
+        else
+            task_end(a, TASK_FAILED, "%s", err.text);
+        return -1;
+    }
+    s->timing.capture_us = clock_now_us() - now_us;
+
+    AUTO(str_done) struct str text = {0};
+    prompt_agent(t->goal, str_cstr(&t->history), &text);
+    if (t->no_think)
+        str_puts(&text, " /no_think"); /* must be the very last characters of the turn */
+    struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS};
+    frame_dup(&job.frame, &s->before);
+    a->job = worker_submit(a->worker, &job);
+    enter(a, PHASE_THINK);
+
+    json_t *j = step_params(a);
+    add_url(a, j, "before");
+    json_object_set_new(j, "w", json_integer(s->before.w));
+    json_object_set_new(j, "h", json_integer(s->before.h));
+    json_object_set_new(j, "screen", agent_rect_json(s->before.screen));
+    keep_picture(a, "before", &s->before); /* while the model already works */
+    agent_event(a, "see", j);
+    return -1;
+}
+
+/* THINK */
+
+static void bind_hash(struct step *s)
+{
+    uint64_t h = 1469598103934665603u, nonce = 0;
+    AUTO(str_done) struct str json = {0};
+    action_json(&s->action, true, &json);
+    for (size_t i = 0; i < json.n; i++)
+        h = (h ^ (uint8_t)json.s[i]) * 1099511628211u;
+    size_t n = (size_t)s->before.w * (size_t)s->before.h * 3;
+    for (size_t i = 0; i < n; i += 97)
+        h = (h ^ s->before.rgb[i]) * 1099511628211u;
+    if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
+        nonce = (uint64_t)clock_wall_us();
+    snprintf(s->hash, sizeof s->hash, "%016llx%016llx", (unsigned long long)h,
+             (unsigned long long)nonce);
+}
+
+static json_t *point_json(bool has, struct screen_pt p)
+{
+    return has ? json_pack("[i,i]", p.x, p.y) : json_null();
+}
+
+static void report_action(struct agent *a)
+{
+    struct step *s = &a->task.step;
+    AUTO(str_done) struct str json = {0}, describe = {0};
+    action_json(&s->action, true, &json);
+    action_describe(&s->action, &describe);
+    json_t *j = step_params(a), *act = json_loads(str_cstr(&json), 0, NULL);
+    json_object_set_new(j, "action", act ? act : json_object());
+    json_object_set_new(j, "describe", json_string(str_cstr(&describe)));
+    json_object_set_new(j, "why", json_string(s->action.why ? s->action.why : ""));
+    json_object_set_new(j, "point", point_json(s->action.has_start, s->action.start_px));
+    json_object_set_new(j, "end", point_json(s->action.has_end, s->action.end_px));
+    agent_event(a, "action", j);
+}
+
+static json_t *effect_json(struct agent *a)
+{
+    struct step *s = &a->task.step;
+    const struct news_timing *t = &s->timing;
+    json_t *j = step_params(a);
+    json_object_set_new(j, "effect", json_string(effect_kind_name(s->effect.kind)));
+    json_object_set_new(j, "evidence", json_string(s->effect.evidence));
+    json_object_set_new(j, "changed", json_real((double)s->effect.changed));
+    json_object_set_new(j, "where", agent_rect_json(s->effect.where));
+    if (s->after.rgb)
+        add_url(a, j, "after");
+    json_object_set_new(j, "timing",
+                        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i}", "capture_us",
+                                  (json_int_t)t->capture_us, "cut_us", (json_int_t)t->cut_us,
+                                  "vision_us", (json_int_t)t->vision_us, "prefill_us",
+                                  (json_int_t)t->prefill_us, "decode_us", (json_int_t)t->decode_us,
+                                  "total_us", (json_int_t)t->total_us, "n_prompt", t->n_prompt,
+                                  "n_reused", t->n_reused, "n_generated", t->n_generated));
+    return j;
+}
+
+/* One object with everything about the step goes into the history. */
+static void keep_step(struct agent *a)
+{
+    struct task *t = &a->task;
+    struct step *s = &t->step;
+    struct err err = {0};
+    AUTO(str_done) struct str json = {0}, describe = {0};
+    action_json(&s->action, true, &json);
+    action_describe(&s->action, &describe);
+    json_t *j = effect_json(a), *act = json_loads(str_cstr(&json), 0, NULL);
+    json_object_set_new(j, "action", act ? act : json_object());
+    json_object_set_new(j, "describe", json_string(str_cstr(&describe)));
+    json_object_set_new(j, "why", json_string(s->action.why ? s->action.why : ""));
+    json_object_set_new(j, "point", point_json(s->action.has_start, s->action.start_px));
+    json_object_set_new(j, "end", point_json(s->action.has_end, s->action.end_px));
+    json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
+    json_object_set_new(j, "rule", json_string(s->verdict.rule));
+    json_object_set_new(j, "verdict_reason", json_string(s->verdict.reason));
+    json_object_set_new(j, "window_class", json_string(s->window.class_name));
+    json_object_set_new(j, "window_title", json_string(s->window.title));
+    if (store_step_add(a->store, t->id, s->n, j, s->action.why, &err) < 0)
+        log_error("%s", err.text);
+    json_decref(j);
+}
+
+/* The step is complete: tell everybody, keep it, go on. */
+static void conclude(struct agent *a)
+{
+    struct step *s = &a->task.step;
+    s->timing.total_us = clock_now_us() - s->began_us;
+    agent_event(a, "effect", effect_json(a));
+    keep_step(a);
+    switch (s->action.kind) {
+    case ACTION_FINISHED:
+        task_end(a, TASK_FINISHED, "%s",
+                 s->action.text && *s->action.text ? s->action.text : "success");
+        break;
+    case ACTION_CALL_USER:
+        task_end(a, TASK_NEEDS_USER, "%s",
+                 s->action.text && *s->action.text ? s->action.text
+                 : s->action.why                   ? s->action.why
+                                                   : "the model asks for help");
+        break;
+    default:
+        task_remember(a);
+    }
+}
+
+static void refuse(struct agent *a, const char *why)
+{
+    struct step *s = &a->task.step;
+    s->effect = (struct effect){.kind = EFFECT_REFUSED};
+    snprintf(s->effect.evidence, sizeof s->effect.evidence, "%s", why);
+    conclude(a);
+}
+
+/* JUDGE */
+
+static void judge(struct agent *a)
+{
+    struct task *t = &a->task;
+    struct step *s = &t->step;
+    struct err err = {0};
+    const struct action_row *row = &action_table[s->action.kind];
+
+    if (s->action.has_start && !row->types)
+        eye_window_at(a->eye, s->action.start_px, &s->window, &err);
+    else if (s->action.has_start) /* clicks there first, so that window gets the keys */
+        eye_window_at(a->eye, s->action.start_px, &s->window, &err);
+    else
+        eye_window_focus(a->eye, &s->window, &err);
+
+    AUTO(str_done) struct str json = {0};
+    action_json(&s->action, true, &json);
+    int64_t now = clock_now_us();
+    int recent = 0;
+    for (int i = 0; i < MIN(t->n_acts, (int)N_ELEMENTS(t->acts_us)); i++)
+        recent += now - t->acts_us[i] < 60000000;
+    char own_title[64];
+    snprintf(own_title, sizeof own_title, "127.0.0.1:%u", a->o.own_port);
+    struct policy_context context = {
+        .window_class = s->window.class_name,
+        .window_title = s->window.title,
+        .screen = s->place.screen,
+        .n_steps = t->n_steps,
+        .task_us = now - t->began_us,
+        .n_repeats = str_eq(str_cstr(&json), str_cstr(&t->last_json)) ? t->n_repeats : 0,
+        .n_actions_last_minute = recent,
+        .own_window = a->o.own_port && (strstr(s->window.title, own_title) ||
+                                        strstr(s->window.title, "Deskhand dashboard")),
+    };
+    policy_judge(a->policy, &s->action, &context, &s->verdict);
+    bind_hash(s);
+
+    json_t *j = step_params(a);
+    json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
+    json_object_set_new(j, "rule", json_string(s->verdict.rule));
+    json_object_set_new(j, "reason", json_string(s->verdict.reason));
+    json_object_set_new(j, "hash", json_string(s->hash));
+    json_object_set_new(j, "window_class", json_string(s->window.class_name));
+    json_object_set_new(j, "window_title", json_string(s->window.title));
+    agent_event(a, "verdict", j);
+
+    switch (s->verdict.kind) {
+    case VERDICT_ALLOW:
+        enter(a, PHASE_ACT);
+        break;
+    case VERDICT_CONFIRM:
+        enter(a, PHASE_APPROVAL);
+        task_set_state(a, TASK_APPROVAL, s->verdict.reason);
+        break;
+    case VERDICT_DENY:
+        refuse(a, s->verdict.reason);
+        break;
+    }
+}
+
+void step_approve(struct agent *a, bool yes, const char *who)
+{
+    struct step *s = &a->task.step;
+    task_set_state(a, TASK_RUNNING, "");
+    if (!yes) {
+        refuse(a, who);
+        return;
+    }
+    /* what was approved must still be what is there */
+    struct frame now = {0};
+    struct effect changed;
+    struct err err = {0};
+    if (eye_capture(a->eye, &now, &err) < 0) {
+        if (eye_is_dead(a->eye))
+            agent_display_lost(a, err.text);
+        else
+            task_end(a, TASK_FAILED, "%s", err.text);
+        return;
+    }
+    frame_done(&s->after);
+    s->after = now;
+    effect_check(s, false, &changed);
+    frame_done(&s->after);
+    if (changed.kind == EFFECT_CONFIRMED) {
+        refuse(a, "the screen changed at the target between the question and the approval");
+        return;
+    }
+    enter(a, PHASE_ACT);
+}
+
+void step_think_news(struct agent *a, struct news *n)
+{
+    struct task *t = &a->task;
+    struct step *s = &t->step;
+    struct err err = {0};
+    if (n->kind == NEWS_TEXT) {
+        json_t *j = step_params(a);
+        json_object_set_new(j, "text", json_string(n->text));
+        agent_event(a, "token", j);
+        return;
+    }
+    a->job = 0;
+    if (n->cancelled)
+        return;
+    if (n->kind == NEWS_FAILED) {
+        task_end(a, TASK_FAILED, "the model failed: %s", n->text);
+        return;
+    }
+    int64_t capture_us = s->timing.capture_us;
+    s->timing = n->timing;
+    s->timing.capture_us = capture_us;
+    s->place = (struct place){n->image_w, n->image_h, s->before.screen};
+
+    size_t len = strlen(n->text);
+    int rc = action_parse(n->text, len, n->image_w, n->image_h, &s->action, &err);
+    if (rc == 0 && s->action.has_start)
+        rc = place_to_screen(&s->place, s->action.start, &s->action.start_px, &err);
+    if (rc == 0 && s->action.has_end)
+        rc = place_to_screen(&s->place, s->action.end, &s->action.end_px, &err);
+    if (rc < 0) {
+        agent_notice(a, "warn", "step %d: the answer holds no usable action: %s", s->n, err.text);
+        action_done(&s->action);
+        if (++t->n_unparsed >= UNPARSED_MAX)
+            task_end(a, TASK_FAILED, "%d answers in a row held no usable action: %s",
+                     t->n_unparsed, err.text);
+        else
+            step_begin(a);
+        return;
+    }
+    t->n_unparsed = 0;
+    s->has_action = true;
+    if (!s->action.why)
+        s->action.why = action_reasoning(n->text, len);
+    report_action(a);
+    judge(a);
+}
+
+/* ACT */
+
+static void acted(struct agent *a)
+{
+    struct task *t = &a->task;
+    t->step.acted_us = clock_now_us();
+    t->acts_us[t->n_acts++ % (int)N_ELEMENTS(t->acts_us)] = t->step.acted_us;
+    t->n_steps++;
+    enter(a, PHASE_SETTLE);
+}
+
+static int64_t act(struct agent *a, int64_t now_us)
+{
+    struct step *s = &a->task.step;
+    struct err err = {0};
+    int64_t next_us = now_us;
+    int rc;
+    if (!hand_is_busy(a->hand) && !s->acted_us) {
+        eye_damage_reset(a->eye);
+        switch (s->action.kind) {
+        case ACTION_WAIT:
+            if (now_us - s->phase_us < WAIT_ACTION_US)
+                return s->phase_us + WAIT_ACTION_US;
+            acted(a);
+            return now_us;
+        case ACTION_FINISHED:
+        case ACTION_CALL_USER:
+            s->effect = (struct effect){.kind = EFFECT_UNVERIFIABLE};
+            snprintf(s->effect.evidence, sizeof s->effect.evidence,
+                     "the model's own word, no input was sent");
+            conclude(a);
+            return -1;
+        case ACTION_OPEN:
+            rc = a->task.dry_run ? 0 : launch_program(s->action.text, &err);
+            break;
+        case ACTION_APPSWITCH:
+            rc = a->task.dry_run ? 0 : launch_switch(a, s->action.text, &err);
+            break;
+        default:
+            rc = a->task.dry_run ? 0 : hand_begin(a->hand, &s->action, &err);
+            if (rc == -EBUSY && now_us - s->phase_us < BUSY_LIMIT_US)
+                return now_us + POLL_US;
+            if (rc == 0 && !a->task.dry_run)
+                return now_us;
+        }
+        if (rc < 0) {
+            if (hand_is_dead(a->hand))
+                agent_display_lost(a, err.text);
+            else
+                refuse(a, err.text);
+            return now_us;
+        }
+        if (a->task.dry_run) {
+            s->effect = (struct effect){.kind = EFFECT_UNVERIFIABLE};
+            snprintf(s->effect.evidence, sizeof s->effect.evidence, "dry run: nothing was sent");
+            a->task.n_steps++;
+            conclude(a);
+            return now_us;
+        }
+        acted(a);
+        return now_us;
+    }
+    rc = hand_tick(a->hand, now_us, &next_us, &err);
+    if (rc > 0)
+        return next_us;
+    if (rc < 0) {
+        if (hand_is_dead(a->hand))
+            agent_display_lost(a, err.text);
+        else
+            refuse(a, err.text);
+        return now_us;
+    }
+    acted(a);
+    return now_us + POLL_US;
+}
+
+/* SETTLE */
+
+static int64_t settle(struct agent *a, int64_t now_us)
+{
+    struct step *s = &a->task.step;
+    struct err err = {0};
+    int64_t waited = now_us - s->acted_us;
+    int64_t last = eye_last_change_us(a->eye);
+    bool reacted = last >= s->phase_us || !eye_has_damage(a->eye);
+    bool quiet = is_still(a, now_us, s->acted_us);
+    if (waited < SETTLE_LIMIT_US && (!quiet || (!reacted && waited < REACT_US)))
+        return now_us + POLL_US;
+
+    if (eye_capture(a->eye, &s->after, &err) < 0) {
+        if (eye_is_dead(a->eye))
+            agent_display_lost(a, err.text);
+        else
+            task_end(a, TASK_FAILED, "%s", err.text);
+        return -1;
+    }
+    effect_check(s, quiet, &s->effect);
+    keep_picture(a, "after", &s->after);
+    conclude(a);
+    return now_us;
+}
+
+int64_t step_service(struct agent *a, int64_t now_us)
+{
+    if (a->task.state != TASK_RUNNING || !a->eye)
+        return -1;
+    if (now_us - a->task.began_us > a->task.max_us) {
+        task_end(a, TASK_FAILED, "the budget of %.0f seconds is used up",
+                 (double)a->task.max_us / 1e6);
+        return -1;
+    }
+    switch (a->task.phase) {
+    case PHASE_SEE:
+        return see(a, now_us);
+    case PHASE_ACT:
+        return act(a, now_us);
+    case PHASE_SETTLE:
+        return settle(a, now_us);
+    case PHASE_THINK:
+    case PHASE_APPROVAL:
+        break;
+    }
+    return -1;
+}

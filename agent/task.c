@@ -1,0 +1,149 @@
+/* A task: a goal, its budgets, the history that the next prompt carries, and how it ends. */
+#include "agent/brain.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GOAL_MAX 8192
+#define HISTORY_MAX ((size_t)64 << 10)
+#define REFUSALS_MAX 3
+
+const char *task_state_name(enum task_state s)
+{
+    static const char *const names[] = {"idle",     "running", "paused",  "approval",
+                                        "finished", "failed",  "stopped", "needs_user"};
+    return names[s];
+}
+
+void task_done(struct task *t)
+{
+    step_done(&t->step);
+    free(t->goal);
+    str_done(&t->last_json);
+    str_done(&t->history);
+    *t = (struct task){0};
+}
+
+void task_set_state(struct agent *a, enum task_state state, const char *reason)
+{
+    struct task *t = &a->task;
+    struct err err = {0};
+    t->state = state;
+    snprintf(t->reason, sizeof t->reason, "%s", reason);
+    if (t->id > 0 && store_task_set(a->store, t->id, task_state_name(state), t->reason, t->n_steps,
+                                    &err) < 0)
+        log_error("%s", err.text);
+    agent_event(a, "state", agent_state(a));
+}
+
+int task_start(struct agent *a, json_t *params, struct err *err)
+{
+    if (task_state_is_live(a->task.state))
+        return err_set(err, -EBUSY, "task %lld is %s; stop it first", (long long)a->task.id,
+                       task_state_name(a->task.state));
+    const char *goal = json_string_value(json_object_get(params, "goal"));
+    if (!goal || !goal[strspn(goal, " \t\r\n")])
+        return err_set(err, -EINVAL, "goal is missing: say in a sentence what shall be done");
+    if (strlen(goal) > GOAL_MAX)
+        return err_set(err, -EINVAL, "goal has %zu bytes, at most %d are taken", strlen(goal),
+                       GOAL_MAX);
+    if (!a->eye)
+        return err_set(err, -ENODEV, "the screen is not available: %s", a->display_error);
+
+    struct policy_budget budget = policy_budget(a->policy);
+    json_t *steps = json_object_get(params, "max_steps");
+    json_t *seconds = json_object_get(params, "max_seconds");
+    if ((steps && (!json_is_integer(steps) || json_integer_value(steps) < 1)) ||
+        (seconds && (!json_is_number(seconds) || json_number_value(seconds) <= 0)))
+        return err_set(err, -EINVAL, "max_steps and max_seconds must be positive numbers");
+
+    struct vlm_info info;
+    worker_info(a->worker, &info);
+    int64_t id = store_task_add(a->store, goal, info.name, err);
+    if (id < 0)
+        return (int)id;
+    task_done(&a->task);
+    struct task *t = &a->task;
+    t->id = id;
+    t->goal = mem_strdup(goal);
+    t->history.max = HISTORY_MAX;
+    /* a client may ask for less than the policy grants, never for more */
+    t->max_steps = budget.max_steps;
+    if (steps && json_integer_value(steps) < t->max_steps)
+        t->max_steps = (int)json_integer_value(steps);
+    t->max_us = budget.max_us;
+    if (seconds && json_number_value(seconds) * 1e6 < (double)t->max_us)
+        t->max_us = (int64_t)(json_number_value(seconds) * 1e6);
+    t->dry_run = json_is_true(json_object_get(params, "dry_run")) || a->o.dry_run;
+    t->no_think = json_is_false(json_object_get(params, "think"));
+    t->began_us = clock_now_us();
+    task_set_state(a, TASK_RUNNING, "");
+    step_begin(a);
+    return 0;
+}
+
+void task_end(struct agent *a, enum task_state state, const char *fmt, ...)
+{
+    char reason[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(reason, sizeof reason, fmt, ap);
+    va_end(ap);
+    if (a->job)
+        worker_cancel(a->worker, a->job);
+    a->job = 0;
+    if (a->hand)
+        hand_stop(a->hand);
+    step_done(&a->task.step);
+    task_set_state(a, state, reason);
+}
+
+/* A budget or the loop guard ends the task here, in words. */
+static bool is_over(struct agent *a)
+{
+    struct task *t = &a->task;
+    int max_repeats = policy_budget(a->policy).max_repeats;
+    if (t->n_repeats >= max_repeats)
+        task_end(a, TASK_FAILED, "the same action had no effect %d times: %s", t->n_repeats,
+                 str_cstr(&t->last_json));
+    else if (t->n_refused >= REFUSALS_MAX)
+        task_end(a, TASK_FAILED, "%d actions in a row were refused", t->n_refused);
+    else if (t->n_steps >= t->max_steps)
+        task_end(a, TASK_FAILED, "the budget of %d steps is used up", t->max_steps);
+    else if (clock_now_us() - t->began_us > t->max_us)
+        task_end(a, TASK_FAILED, "the budget of %.0f seconds is used up", (double)t->max_us / 1e6);
+    else
+        return false;
+    return true;
+}
+
+void task_remember(struct agent *a)
+{
+    struct task *t = &a->task;
+    struct step *s = &t->step;
+    AUTO(str_done) struct str json = {0};
+    action_history_json(&s->action, &json);
+
+    /* the official history, with what the pixels said where it matters */
+    const char *note = s->effect.kind == EFFECT_NO_EFFECT ? "No effect. "
+                       : s->effect.kind == EFFECT_REFUSED ? "Refused. "
+                                                          : "";
+    str_printf(&t->history, "Step %d: %s%s.", t->n_history++, note, str_cstr(&json));
+
+    AUTO(str_done) struct str full = {0};
+    action_json(&s->action, true, &full);
+    bool same = str_eq(str_cstr(&full), str_cstr(&t->last_json));
+    bool idle = s->effect.kind == EFFECT_NO_EFFECT;
+    t->n_repeats = idle ? (same ? t->n_repeats + 1 : 1) : 0;
+    str_reset(&t->last_json);
+    str_puts(&t->last_json, str_cstr(&full));
+    t->n_refused = s->effect.kind == EFFECT_REFUSED ? t->n_refused + 1 : 0;
+
+    if (!is_over(a))
+        step_begin(a);
+}

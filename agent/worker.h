@@ -1,0 +1,51 @@
+/* The inference worker: the one thread that owns the model. Jobs go in, news comes out, both given
+ * away through mailboxes. */
+#ifndef DESKHAND_AGENT_WORKER_H
+#define DESKHAND_AGENT_WORKER_H
+
+#include "base/err.h"
+#include "base/flow.h"
+#include "model/vlm.h"
+
+struct worker;
+
+enum job_kind { JOB_STEP, JOB_GROUND, JOB_ASK };
+
+struct job {
+    uint64_t id; /* set by worker_submit() */
+    enum job_kind kind;
+    struct frame frame; /* a copy, owned */
+    char *text;         /* the user's turn after the picture, owned */
+    char *prefill;      /* may be NULL, owned */
+    int max_tokens;
+};
+
+struct news_timing {
+    int64_t capture_us, cut_us, vision_us, prefill_us, decode_us, total_us;
+    int n_prompt, n_reused, n_generated;
+};
+
+enum news_kind { NEWS_TEXT, NEWS_DONE, NEWS_FAILED };
+
+struct news {
+    uint64_t job;
+    enum news_kind kind;
+    char *text; /* a piece, the whole answer, or the sentence of the failure; owned */
+    bool cancelled;
+    int image_w, image_h; /* the picture the model saw (NEWS_DONE) */
+    struct news_timing timing;
+};
+void news_free(struct news *n);
+
+/* Opens the model on the calling thread, then starts the thread. */
+int worker_open(const char *model_dir, const struct vlm_options *vo, void (*wake)(void *),
+                void *user, struct worker **ret, struct err *err);
+/* Cancels what runs, joins, closes the model. */
+void worker_close(struct worker *w);
+
+uint64_t worker_submit(struct worker *w, struct job *job); /* takes the job's contents */
+void worker_cancel(struct worker *w, uint64_t job);        /* running or waiting */
+struct news *worker_news(struct worker *w);                /* NULL when there is none */
+void worker_info(const struct worker *w, struct vlm_info *ret);
+
+#endif
