@@ -1,0 +1,175 @@
+/* agent/: the official prompts to the byte, effects from pictures, the history on disk. */
+#include "agent/brain.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Copied by hand from the published evaluation harness of MiMo-VL, not from prompt.c. */
+static const char official[] =
+    "You are a GUI agent. You will be provided with a screenshot, a goal, and your action history. "
+    "You need to perform the next action to complete the task.\n\n## Action Space\n"
+    "{\"action\": \"click\", \"start_point\": [x,y]}\n"
+    "{\"action\": \"drag\", \"start_point\": [x,y], \"end_point\": [x,y]}\n"
+    "{\"action\": \"input\", \"text\": \"text\"}\n"
+    "{\"action\": \"press\", \"keys\": [key1, key2, ...]}\n"
+    "{\"action\": \"wait\"}\n{\"action\": \"finished\", \"status\": \"status\"}\n\n"
+    "## Goal\nClick OK\n\n## Previous Actions\nNone\n\n"
+    "Now, output the next action in json format [{\"action\": \"{action_name}\"}, ...].";
+
+static void the_agent_prompt_is_the_official_one(void **state)
+{
+    struct str s = {0};
+    prompt_agent("Click OK", "", &s);
+    assert_string_equal(s.s, official);
+    str_reset(&s);
+    prompt_agent("g", "Step 0: {\"action_name\": \"wait\"}.", &s);
+    assert_non_null(strstr(s.s, "## Previous Actions\nStep 0: {\"action_name\": \"wait\"}.\n\nNow,"));
+    str_done(&s);
+}
+
+static void a_quote_cannot_leave_the_grounding_command(void **state)
+{
+    struct str s = {0};
+    prompt_ground("the \"OK\" button", &s);
+    assert_string_equal(s.s, "Locate UI components that match the command: \"the 'OK' button\". "
+                             "Output a JSON in the format [{\"bbox_2d\": [...], \"label\": "
+                             "\"{the_whole_command}\"}, ...].");
+    str_done(&s);
+}
+
+static void fill(struct frame *f, int x, int y, int w, int h, uint8_t v)
+{
+    for (int j = y; j < y + h; j++)
+        memset(f->rgb + ((size_t)j * (size_t)f->w + (size_t)x) * 3, v, (size_t)w * 3);
+}
+
+static struct step screens(enum action_kind kind, int x, int y)
+{
+    struct step s = {.action = {.kind = kind, .has_start = true, .start_px = {x, y}}};
+    frame_alloc(&s.before, 320, 240);
+    memset(s.before.rgb, 200, 320 * 240 * 3);
+    frame_dup(&s.after, &s.before);
+    return s;
+}
+
+static void the_same_screen_is_no_effect(void **state)
+{
+    struct step s = screens(ACTION_CLICK, 100, 100);
+    struct effect e;
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_NO_EFFECT);
+    fill(&s.after, 0, 0, 2, 1, 203); /* noise below the tolerance */
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_NO_EFFECT);
+    step_done(&s);
+}
+
+static void a_change_on_a_quiet_screen_confirms(void **state)
+{
+    struct step s = screens(ACTION_CLICK, 100, 100);
+    struct effect e;
+    fill(&s.after, 200, 30, 20, 10, 0);
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_CONFIRMED);
+    assert_int_equal(e.where.x, 200);
+    assert_int_equal(e.where.y, 30);
+    assert_int_equal(e.where.w, 20);
+    assert_int_equal(e.where.h, 10);
+    step_done(&s);
+}
+
+static void a_restless_screen_proves_only_what_is_near(void **state)
+{
+    struct step s = screens(ACTION_CLICK, 40, 200);
+    struct effect e;
+    fill(&s.after, 250, 10, 20, 10, 0); /* a clock in the corner */
+    effect_check(&s, false, &e);
+    assert_int_equal(e.kind, EFFECT_UNVERIFIABLE);
+    fill(&s.after, 30, 190, 20, 20, 0);
+    effect_check(&s, false, &e);
+    assert_int_equal(e.kind, EFFECT_CONFIRMED);
+    step_done(&s);
+}
+
+static void waiting_proves_nothing(void **state)
+{
+    struct step s = screens(ACTION_WAIT, 0, 0);
+    struct effect e;
+    fill(&s.after, 0, 0, 100, 100, 0);
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_UNVERIFIABLE);
+    step_done(&s);
+}
+
+static void the_history_survives_and_a_dead_daemon_is_told(void **state)
+{
+    char dir[] = "/tmp/deskhand-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct store *st;
+    struct err err = {0};
+    assert_int_equal(store_open(dir, &st, &err), 0);
+    int64_t t = store_task_add(st, "Klick \"OK\"; DROP TABLE task", "nano", &err);
+    assert_true(t > 0);
+    json_t *step = json_pack("{s:i, s:s}", "step", 1, "describe", "click at 3,4");
+    assert_int_equal(store_step_add(st, t, 1, step, "thought", &err), 0);
+    json_decref(step);
+    struct frame f;
+    assert_int_equal(frame_alloc(&f, 8, 6), 0);
+    memset(f.rgb, 77, 8 * 6 * 3);
+    assert_int_equal(store_picture_add(st, t, 1, "before", &f, &err), 0);
+    frame_done(&f);
+    store_close(st); /* as if killed: the task never ended */
+
+    assert_int_equal(store_open(dir, &st, &err), 0);
+    json_t *back = store_task(st, t);
+    assert_string_equal(json_string_value(json_object_get(back, "state")), "failed");
+    assert_string_equal(json_string_value(json_object_get(back, "goal")),
+                        "Klick \"OK\"; DROP TABLE task");
+    json_t *s = json_array_get(json_object_get(back, "steps"), 0);
+    assert_string_equal(json_string_value(json_object_get(s, "answer")), "thought");
+    json_decref(back);
+    uint8_t *png;
+    size_t n;
+    assert_int_equal(store_picture_read(st, t, 1, "before", &png, &n, &err), 0);
+    assert_memory_equal(png, "\x89PNG", 4);
+    free(png);
+    assert_int_not_equal(store_picture_read(st, t, 2, "before", &png, &n, &err), 0);
+    assert_null(store_task(st, 999));
+    store_close(st);
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_program_name_is_no_command_line(void **state)
+{
+    static const char *const bad[] = {"", "sh -c 'x", "a;b", "../x", "/bin/sh", "-x", "a\nb", "$x"};
+    struct err err = {0};
+    for (size_t i = 0; i < N_ELEMENTS(bad); i++)
+        assert_true(launch_program(bad[i], &err) < 0);
+    assert_true(launch_program("deskhand-no-such-program", &err) < 0);
+    assert_int_equal(launch_program("true", &err), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_agent_prompt_is_the_official_one),
+        cmocka_unit_test(a_quote_cannot_leave_the_grounding_command),
+        cmocka_unit_test(the_same_screen_is_no_effect),
+        cmocka_unit_test(a_change_on_a_quiet_screen_confirms),
+        cmocka_unit_test(a_restless_screen_proves_only_what_is_near),
+        cmocka_unit_test(waiting_proves_nothing),
+        cmocka_unit_test(the_history_survives_and_a_dead_daemon_is_told),
+        cmocka_unit_test(a_program_name_is_no_command_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
