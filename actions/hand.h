@@ -34,17 +34,23 @@ bool hand_is_dead(const struct hand *h); /* the X server went away */
 int hand_begin(struct hand *h, const struct action *a, struct err *err);
 /* Plays what is due. Returns 1 while events remain (*ret_next_us: when to call again,
  * clock_now_us), 0 when the plan is complete, negative errno when it broke off (everything
- * released). */
+ * released): -EPIPE the X server is gone, -EBUSY a person pressed a modifier, -EIO the pointer or
+ * the keyboard did not do what was asked. Between plans it may be called too: it then gives
+ * borrowed keycodes back when they were idle, returning 1 and the time of that while any are. */
 int hand_tick(struct hand *h, int64_t now_us, int64_t *ret_next_us, struct err *err);
 /* Drops the rest of the plan and releases everything held. Idempotent. */
 void hand_stop(struct hand *h);
 bool hand_is_busy(const struct hand *h);
+/* Releases what every open hand holds. Async-signal-safe: for handlers of SIGSEGV and the like. A
+ * failed CHECK calls it by itself. The hands are of no use afterwards. */
+void hand_panic(void);
 int64_t hand_first_event_us(const struct hand *h); /* when the last plan's first event went out */
 
 /* Dry mode: the events played so far, one a line, e.g. "move 10 20", "button 1 down", "key 38 down". */
 const char *hand_log(const struct hand *h);
 
-/* EWMH: bring a window to the front and give it the focus; open by class or title substring. */
+/* EWMH: asks the window manager to bring a window to the front and give it the focus; without a
+ * window manager raises and focuses it directly. Sends and returns, does not wait for the effect. */
 int hand_activate(struct hand *h, uint32_t window, struct err *err);
 
 /* Parses one key name as models write it ("ctrl", "Enter", "pagedown", "F5", "a", "ä") to an X
