@@ -2,7 +2,8 @@
  *
  * Pillow computes the filter's weights in double, normalises them, rounds them to 22 fractional
  * bits and then works in integers: a horizontal pass, rounding to 8 bits, a vertical pass; a pass
- * whose size does not change is left out. Integer sums are the same in any order, so the loops
+ * whose size does not change is left out, and since Pillow 13 the vertical pass comes first where
+ * the height shrinks by more than twice the pixels that the width does. Integer sums are the same in any order, so the loops
  * here are free to be fast: the vertical pass adds whole rows, and the horizontal pass takes 16
  * rows at once, turned so that the 16 lie side by side, and then also adds plain vectors.
  * The file must not be compiled with contracted multiply-adds (see meson.build): the weights would
@@ -277,11 +278,36 @@ static void pass_down(const struct frame *src, const struct weights *t, struct f
                 dst->rgb + (size_t)y * stride);
 }
 
+/* Pillow 13 (Resample.c, pull request 9549); older ones always began with the horizontal pass,
+ * which differs by a level of grey here and there. */
+static bool down_comes_first(const struct frame *src, int w, int h)
+{
+    return h < src->h && src->h - h > 2 * (src->w - w);
+}
+
+/* One pass that sets the width (across) or the height to n_out. */
+static int one_pass(const struct frame *src, bool is_across, int n_out, struct frame *ret,
+                    struct err *err)
+{
+    AUTO(weights_done) struct weights t = {0};
+    int n_in = is_across ? src->w : src->h;
+    int rc;
+
+    if (n_in == n_out) {
+        frame_dup(ret, src);
+        return 0;
+    }
+    if ((rc = weights_make(&t, n_in, n_out, err)) < 0)
+        return rc;
+    CHECK(frame_alloc(ret, is_across ? n_out : src->w, is_across ? src->h : n_out) == 0);
+    (is_across ? pass_across : pass_down)(src, &t, ret);
+    return 0;
+}
+
 int resize_bicubic(const struct frame *src, int w, int h, struct frame *ret, struct err *err)
 {
-    AUTO(weights_done) struct weights tx = {0}, ty = {0};
-    AUTO(frame_done) struct frame mid = {0}, out = {0};
-    const struct frame *from = src;
+    AUTO(frame_done) struct frame mid = {0};
+    struct frame out = {0};
     int rc;
 
     if (!src->rgb || src->w < 1 || src->h < 1)
@@ -289,27 +315,18 @@ int resize_bicubic(const struct frame *src, int w, int h, struct frame *ret, str
                        src->h);
     if (w < 1 || h < 1 || w > 32767 || h > 32767)
         return err_set(err, -EINVAL, "cannot resize to %d x %d pixels, expected 1 to 32767", w, h);
-    if (w == src->w && h == src->h) {
-        frame_dup(ret, src);
-        return 0;
+    if (w == src->w || h == src->h) {
+        rc = one_pass(src, h == src->h, h == src->h ? w : h, &out, err);
+    } else {
+        bool across_first = !down_comes_first(src, w, h);
+        rc = one_pass(src, across_first, across_first ? w : h, &mid, err);
+        if (rc == 0)
+            rc = one_pass(&mid, !across_first, across_first ? h : w, &out, err);
     }
-    if (w != src->w) {
-        if ((rc = weights_make(&tx, src->w, w, err)) < 0)
-            return rc;
-        CHECK(frame_alloc(&mid, w, src->h) == 0);
-        pass_across(src, &tx, &mid);
-        from = &mid;
-    }
-    if (h != src->h) {
-        if ((rc = weights_make(&ty, src->h, h, err)) < 0)
-            return rc;
-        CHECK(frame_alloc(&out, w, h) == 0);
-        pass_down(from, &ty, &out);
-    }
-    struct frame *last = h != src->h ? &out : &mid;
-    *ret = *last;
-    *last = (struct frame){0};
-    ret->screen = src->screen;
-    ret->taken_us = src->taken_us;
+    if (rc < 0)
+        return rc;
+    out.screen = src->screen;
+    out.taken_us = src->taken_us;
+    *ret = out;
     return 0;
 }
