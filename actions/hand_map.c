@@ -69,6 +69,10 @@ XkbDescPtr hand_map_us(void)
     map->max_key_code = 255;
     CHECK(XkbAllocClientMap(map, XkbAllClientInfoMask, XkbNumRequiredTypes) == Success);
     CHECK(XkbInitCanonicalKeyTypes(map, XkbAllRequiredTypes, XkbNoModifier) == Success);
+    map->map->num_types = XkbNumRequiredTypes;
+    /* libX11's canonical ALPHABETIC has its Lock entry in the wrong fields */
+    map->map->types[XkbAlphabeticIndex].map[1] =
+        (XkbKTMapEntryRec){.active = True, .level = 1, .mods = {LockMask, LockMask, 0}};
     for (size_t i = 0; i < N_ELEMENTS(us_keys); i++) {
         int type = us_keys[i].type, kc = us_keys[i].keycode;
         CHECK(XkbChangeTypesOfKey(map, kc, 1, XkbGroup1Mask, &type, NULL) == Success);
