@@ -1,0 +1,110 @@
+/* What the plan of the network (vit.c, merger.c, lm.c) asks of a machine: a table of operations on
+ * f32 activations. A row is one token; every matrix product accumulates in f32. How a weight lies
+ * in memory is the backend's business: the plan only holds `struct weight`.
+ *
+ * Results do not depend on the number of threads. One thread at a time calls into a backend. */
+#ifndef DESKHAND_MODEL_BACKEND_H
+#define DESKHAND_MODEL_BACKEND_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BACKEND_MAX_D_HEAD 256
+
+enum weight_kind { WEIGHT_F32, WEIGHT_BF16, WEIGHT_F16 };
+
+/* Rows of a matrix in the checkpoint, [n_out, n_in], not owned. */
+struct weight_part {
+    const void *data;
+    enum weight_kind kind;
+    int n_out;
+};
+
+/* A linear layer y = W x + bias, ready for the backend. Several parts of the checkpoint may be
+ * stacked into one (q, k and v; gate and up). */
+struct weight {
+    int n_out, n_in;
+    enum weight_kind kind; /* of `data`: F32 or BF16 */
+    void *data;            /* owned */
+    float *bias;           /* [n_out padded], owned, NULL: none */
+};
+
+/* Keys and values of one attention layer, position by position. */
+struct kv_store {
+    int n_head, d_head, n_cap; /* n_cap: positions, a multiple of BACKEND_PANEL */
+    float *k;                  /* [n_head, n_cap / 32, d_head, 32] */
+    float *v;                  /* [n_head, n_cap, d_head padded to 32] */
+};
+
+/* Rows begin..end-1. */
+struct span {
+    int begin, end;
+};
+
+/* Row i of q, inside spans[s], sees the keys of spans[s] shifted by nothing; with `causal` there is
+ * one span of queries 0..n-1 that stand at positions base..base+n-1 and see all keys up to
+ * themselves. */
+struct attend {
+    const float *q; /* [n, ld_q], heads of d_head from column 0 */
+    size_t ld_q;
+    float *out; /* [n, ld_out] */
+    size_t ld_out;
+    int n_head; /* of q; a multiple of kv->n_head */
+    float scale;
+    const struct kv_store *kv;
+    const struct span *spans;
+    int n_spans;
+    bool causal;
+    int base;
+};
+
+struct backend {
+    const char *name;
+    int n_threads;
+
+    void (*close)(struct backend *b);
+    /* n_in is common to the parts; bias: [sum of n_out] or NULL, copied. */
+    void (*weight_pack)(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
+                        const float *bias, struct weight *ret);
+    void (*weight_done)(struct backend *b, struct weight *w);
+    void (*kv_alloc)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
+    void (*kv_done)(struct backend *b, struct kv_store *kv);
+
+    /* out [n, ld_out] = (add ? out : 0) + x [n, w->n_in] W^T + bias */
+    void (*linear)(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                   float *out, size_t ld_out, bool add);
+    /* out = x / sqrt(mean(x^2) + eps) * w, rows of d; out may be x */
+    void (*rms_norm)(struct backend *b, const float *x, const float *w, int n, int d, float eps,
+                     float *out);
+    /* out [n, d] = silu(x[:, 0..d]) * x[:, d..2d] */
+    void (*silu_mul)(struct backend *b, const float *x, int n, int d, float *out);
+    /* x = x * 0.5 (1 + erf(x / sqrt 2)) over n * d values in place */
+    void (*gelu)(struct backend *b, float *x, int n, int d);
+    /* Rotates the pairs (j, j + d_head/2) of n_head heads of each row in place by the angles whose
+     * cosines and sines are given, [n, d_head/2]. */
+    void (*rope)(struct backend *b, float *x, size_t ld, int n, int n_head, int d_head,
+                 const float *cosine, const float *sine);
+    /* Stores rows 0..n-1 at positions pos.. */
+    void (*kv_put)(struct backend *b, struct kv_store *kv, const float *k, const float *v,
+                   size_t ld, int n, int pos);
+    void (*attend)(struct backend *b, const struct attend *a);
+};
+
+/* name: NULL or "auto": the best of "generic", "avx2", "avx512" that this CPU runs. n_threads 0:
+ * as many as CPUs this process may use. */
+int backend_cpu_open(const char *name, int n_threads, struct backend **ret, struct err *err);
+
+static inline float bf16_to_f32(uint16_t h)
+{
+    union {
+        uint32_t u;
+        float f;
+    } v = {.u = (uint32_t)h << 16};
+    return v.f;
+}
+float f16_to_f32(uint16_t h);
+
+#endif

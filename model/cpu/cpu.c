@@ -1,0 +1,193 @@
+/* The CPU backend: chooses the kernels that this machine runs, owns the thread pool, and spreads
+ * the row-wise operations over it. Matrix products are in gemm.c, attention in attn.c. */
+#include "model/cpu/cpu.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <string.h>
+
+float f16_to_f32(uint16_t h)
+{
+    int e = h >> 10 & 31, m = h & 1023;
+    float f = e == 31 ? (m ? NAN : INFINITY) : e ? ldexpf((float)(m + 1024), e - 25)
+                                                 : ldexpf((float)m, -24);
+    return h & 0x8000 ? -f : f;
+}
+
+/* Operations on rows that do not look at each other. */
+struct rows {
+    const struct kernels *k;
+    const float *x, *w, *cosine, *sine;
+    float *out;
+    size_t ld;
+    int n, d, n_head, rows_per_task;
+    float eps;
+};
+
+static void run_rows(struct backend *b, struct rows *r, void (*fn)(void *, int))
+{
+    struct cpu *c = (struct cpu *)b;
+
+    r->k = c->k;
+    r->rows_per_task = MAX(1, 16384 / MAX(1, r->d));
+    pool_run(c->pool, (r->n + r->rows_per_task - 1) / r->rows_per_task, fn, r);
+}
+
+static void rms_task(void *ctx, int task)
+{
+    const struct rows *r = ctx;
+    for (int i = task * r->rows_per_task; i < MIN(r->n, (task + 1) * r->rows_per_task); i++)
+        r->k->rms_norm(r->d, r->x + (size_t)i * (size_t)r->d, r->w, r->eps,
+                       r->out + (size_t)i * (size_t)r->d);
+}
+
+static void cpu_rms_norm(struct backend *b, const float *x, const float *w, int n, int d, float eps,
+                         float *out)
+{
+    struct rows r = {.x = x, .w = w, .out = out, .n = n, .d = d, .eps = eps};
+    run_rows(b, &r, rms_task);
+}
+
+static void silu_task(void *ctx, int task)
+{
+    const struct rows *r = ctx;
+    for (int i = task * r->rows_per_task; i < MIN(r->n, (task + 1) * r->rows_per_task); i++) {
+        const float *x = r->x + (size_t)i * (size_t)r->d * 2;
+        r->k->silu_mul(r->d, x, x + r->d, r->out + (size_t)i * (size_t)r->d);
+    }
+}
+
+static void cpu_silu_mul(struct backend *b, const float *x, int n, int d, float *out)
+{
+    struct rows r = {.x = x, .out = out, .n = n, .d = d};
+    run_rows(b, &r, silu_task);
+}
+
+static void gelu_task(void *ctx, int task)
+{
+    const struct rows *r = ctx;
+    for (int i = task * r->rows_per_task; i < MIN(r->n, (task + 1) * r->rows_per_task); i++) {
+        float *x = r->out + (size_t)i * (size_t)r->d;
+        for (int j = 0; j < r->d; j++)
+            x[j] = x[j] * 0.5f * (1.0f + erff(x[j] * (float)M_SQRT1_2));
+    }
+}
+
+static void cpu_gelu(struct backend *b, float *x, int n, int d)
+{
+    struct rows r = {.out = x, .n = n, .d = d};
+    run_rows(b, &r, gelu_task);
+}
+
+static void rope_task(void *ctx, int task)
+{
+    const struct rows *r = ctx;
+    int half = r->d / 2;
+    for (int i = task * r->rows_per_task; i < MIN(r->n, (task + 1) * r->rows_per_task); i++)
+        for (int h = 0; h < r->n_head; h++)
+            r->k->rope(half, r->out + (size_t)i * r->ld + (size_t)h * (size_t)r->d,
+                       r->cosine + (size_t)i * (size_t)half, r->sine + (size_t)i * (size_t)half);
+}
+
+static void cpu_rope(struct backend *b, float *x, size_t ld, int n, int n_head, int d_head,
+                     const float *cosine, const float *sine)
+{
+    struct rows r = {.out = x, .ld = ld, .n = n, .d = d_head, .n_head = n_head,
+                     .cosine = cosine, .sine = sine};
+    run_rows(b, &r, rope_task);
+}
+
+static void cpu_close(struct backend *b)
+{
+    struct cpu *c = (struct cpu *)b;
+
+    pool_free(c->pool);
+    free(c->tiles);
+    free(c);
+}
+
+static bool has_avx2(void)
+{
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return false;
+#endif
+}
+
+static bool has_avx512(void)
+{
+#ifdef __x86_64__
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
+static bool always(void)
+{
+    return true;
+}
+
+/* Best first. */
+static const struct {
+    const struct kernels *kernels;
+    bool (*runs_here)(void);
+} sets[] = {
+#ifdef __x86_64__
+    {&kernels_avx512, has_avx512},
+    {&kernels_avx2, has_avx2},
+#endif
+    {&kernels_generic, always},
+};
+
+int backend_cpu_open(const char *name, int n_threads, struct backend **ret, struct err *err)
+{
+    const struct kernels *k = NULL;
+    bool any = !name || !*name || strcmp(name, "auto") == 0;
+    bool known = any;
+
+    (void)has_avx512;
+    for (size_t i = 0; i < N_ELEMENTS(sets) && !k; i++) {
+        if (!any && strcmp(name, sets[i].kernels->name) != 0)
+            continue;
+        known = true;
+        if (sets[i].runs_here())
+            k = sets[i].kernels;
+    }
+    if (!known)
+        return err_set(err, -EINVAL,
+                       "Unknown backend \"%s\"; expected auto, generic, avx2 or avx512.", name);
+    if (!k)
+        return err_set(err, -ENOTSUP, "This CPU does not run the backend \"%s\".", name);
+    if (n_threads < 0 || n_threads > 1024)
+        return err_set(err, -EINVAL, "%d threads asked for; expected 0 (all CPUs) to 1024.",
+                       n_threads);
+    if (n_threads == 0) {
+        cpu_set_t set;
+        n_threads = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    }
+    struct cpu *c = mem_zalloc(sizeof(*c));
+    c->k = k;
+    c->pool = pool_new(n_threads);
+    c->b = (struct backend){
+        .name = k->name,
+        .n_threads = pool_n_threads(c->pool),
+        .close = cpu_close,
+        .weight_pack = cpu_weight_pack,
+        .weight_done = cpu_weight_done,
+        .kv_alloc = cpu_kv_alloc,
+        .kv_done = cpu_kv_done,
+        .linear = cpu_linear,
+        .rms_norm = cpu_rms_norm,
+        .silu_mul = cpu_silu_mul,
+        .gelu = cpu_gelu,
+        .rope = cpu_rope,
+        .kv_put = cpu_kv_put,
+        .attend = cpu_attend,
+    };
+    *ret = &c->b;
+    return 0;
+}

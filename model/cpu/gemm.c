@@ -1,0 +1,195 @@
+/* Linear layers. A weight is packed once into panels of 32 outputs, [n_out / 32][n_in][32], bf16
+ * staying bf16 (half the bytes for one-token steps, which wait for memory) and everything else f32.
+ *
+ * Many rows: a task is a chunk of rows times a few panels; a block of K_BLOCK inputs of a panel is
+ * upcast into the first-level cache once and swept over all the chunk's rows, so the upcast costs
+ * little and the multiply is exact f32 fused multiply-add. One row: each task streams some panels. */
+#include "model/cpu/cpu.h"
+
+#include <string.h>
+
+#define CHUNK_ROWS 96
+
+static void weight_row(const struct weight_part *p, int row, int n_in, float *ret)
+{
+    size_t o = (size_t)row * (size_t)n_in;
+    for (int i = 0; i < n_in; i++) {
+        switch (p->kind) {
+        case WEIGHT_F32:
+            memcpy(&ret[i], (const char *)p->data + (o + (size_t)i) * 4, 4);
+            break;
+        case WEIGHT_BF16:
+        case WEIGHT_F16: {
+            uint16_t h;
+            memcpy(&h, (const char *)p->data + (o + (size_t)i) * 2, 2);
+            ret[i] = p->kind == WEIGHT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+            break;
+        }
+        }
+    }
+}
+
+void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
+                     const float *bias, struct weight *ret)
+{
+    struct weight w = {.n_in = n_in, .kind = WEIGHT_BF16};
+    AUTO_FREE float *row = mem_alloc(sizeof(float) * (size_t)n_in);
+
+    for (int i = 0; i < n_parts; i++) {
+        w.n_out += parts[i].n_out;
+        if (parts[i].kind != WEIGHT_BF16)
+            w.kind = WEIGHT_F32;
+    }
+    size_t n_pad = (size_t)ROUND_UP(w.n_out, PANEL);
+    w.data = mem_aligned(n_pad * (size_t)n_in * (w.kind == WEIGHT_BF16 ? 2 : 4));
+    if (bias) {
+        w.bias = mem_aligned(n_pad * sizeof(float));
+        memcpy(w.bias, bias, sizeof(float) * (size_t)w.n_out);
+    }
+    int o = 0;
+    for (int i = 0; i < n_parts; i++) {
+        for (int r = 0; r < parts[i].n_out; r++, o++) {
+            size_t at = (size_t)(o / PANEL) * (size_t)n_in * PANEL + (size_t)(o % PANEL);
+            weight_row(&parts[i], r, n_in, row);
+            for (int j = 0; j < n_in; j++, at += PANEL) {
+                uint32_t u;
+                memcpy(&u, &row[j], 4);
+                if (w.kind == WEIGHT_BF16)
+                    ((uint16_t *)w.data)[at] = (uint16_t)(u >> 16);
+                else
+                    ((float *)w.data)[at] = row[j];
+            }
+        }
+    }
+    *ret = w;
+}
+
+void cpu_weight_done(struct backend *b, struct weight *w)
+{
+    free(w->data);
+    free(w->bias);
+    memset(w, 0, sizeof(*w));
+}
+
+struct linear {
+    const struct kernels *k;
+    const struct weight *w;
+    const float *x;
+    size_t ld_x;
+    int n;
+    float *out;
+    size_t ld_out;
+    bool add;
+    int panels_per_task, n_panel_tasks;
+};
+
+/* Puts what the sum starts from into up to 32 columns of c. */
+static void tile_start(const struct linear *l, int col, int n_cols, int n_rows, float *c,
+                       size_t ld_c, bool keep)
+{
+    for (int i = 0; i < n_rows; i++) {
+        float *row = c + (size_t)i * ld_c;
+        if (keep) {
+            if (l->w->bias)
+                for (int j = 0; j < n_cols; j++)
+                    row[j] += l->w->bias[col + j];
+        } else if (l->w->bias) {
+            memcpy(row, l->w->bias + col, sizeof(float) * (size_t)n_cols);
+        } else {
+            memset(row, 0, sizeof(float) * (size_t)n_cols);
+        }
+    }
+}
+
+/* Rows row..row+n_rows-1 of one panel, which may stick out of the matrix on the right. */
+static void panel_rows(const struct linear *l, int panel, int row, int n_rows)
+{
+    const struct weight *w = l->w;
+    int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col);
+    bool whole = n_cols == PANEL;
+    float block[K_BLOCK * PANEL] __attribute__((aligned(64)));
+    float edge[CHUNK_ROWS * PANEL] __attribute__((aligned(64)));
+    float *c = l->out + (size_t)row * l->ld_out + col;
+    size_t ld_c = l->ld_out;
+
+    if (!whole) {
+        for (int i = 0; i < n_rows; i++) {
+            memset(edge + i * PANEL, 0, sizeof(float) * PANEL);
+            if (l->add)
+                memcpy(edge + i * PANEL, c + (size_t)i * ld_c, sizeof(float) * (size_t)n_cols);
+        }
+        c = edge;
+        ld_c = PANEL;
+    }
+    tile_start(l, col, n_cols, n_rows, c, ld_c, l->add);
+    size_t at = (size_t)panel * (size_t)w->n_in * PANEL;
+    for (int k = 0; k < w->n_in; k += K_BLOCK) {
+        int n_k = MIN(K_BLOCK, w->n_in - k);
+        const float *b = block;
+        if (w->kind == WEIGHT_BF16)
+            l->k->unpack_bf16((size_t)n_k * PANEL,
+                              (const uint16_t *)w->data + at + (size_t)k * PANEL, block);
+        else
+            b = (const float *)w->data + at + (size_t)k * PANEL;
+        for (int i = 0; i < n_rows; i += TILE_ROWS)
+            l->k->tile(MIN(TILE_ROWS, n_rows - i), n_k, l->x + (size_t)(row + i) * l->ld_x + k,
+                       l->ld_x, b, PANEL, c + (size_t)i * ld_c, ld_c);
+    }
+    if (!whole)
+        for (int i = 0; i < n_rows; i++)
+            memcpy(l->out + (size_t)(row + i) * l->ld_out + col, edge + i * PANEL,
+                   sizeof(float) * (size_t)n_cols);
+}
+
+static void panel_one_row(const struct linear *l, int panel)
+{
+    const struct weight *w = l->w;
+    int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col);
+    float y[PANEL] __attribute__((aligned(64))) = {0};
+    size_t at = (size_t)panel * (size_t)w->n_in * PANEL;
+
+    if (l->add)
+        memcpy(y, l->out + col, sizeof(float) * (size_t)n_cols);
+    if (w->bias)
+        for (int j = 0; j < n_cols; j++)
+            y[j] += w->bias[col + j];
+    if (w->kind == WEIGHT_BF16)
+        l->k->gemv_bf16(w->n_in, l->x, (const uint16_t *)w->data + at, y);
+    else
+        l->k->gemv_f32(w->n_in, l->x, (const float *)w->data + at, y);
+    memcpy(l->out + col, y, sizeof(float) * (size_t)n_cols);
+}
+
+static void linear_task(void *ctx, int task)
+{
+    const struct linear *l = ctx;
+    int n_panels = ROUND_UP(l->w->n_out, PANEL) / PANEL;
+    int row = task / l->n_panel_tasks * CHUNK_ROWS;
+    int p0 = task % l->n_panel_tasks * l->panels_per_task;
+    int p1 = MIN(p0 + l->panels_per_task, n_panels);
+
+    for (int p = p0; p < p1; p++) {
+        if (l->n == 1)
+            panel_one_row(l, p);
+        else
+            panel_rows(l, p, row, MIN(CHUNK_ROWS, l->n - row));
+    }
+}
+
+void cpu_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                float *out, size_t ld_out, bool add)
+{
+    struct cpu *c = (struct cpu *)b;
+    int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
+    int n_chunks = ROUND_UP(n, CHUNK_ROWS) / CHUNK_ROWS;
+    struct linear l = {c->k, w, x, ld_x, n, out, ld_out, add, .panels_per_task = n_panels};
+
+    if (n < 1)
+        return;
+    /* Enough tasks for an even end, each worth some microseconds. */
+    int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
+    int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
+    l.panels_per_task = ROUND_UP(n_panels, split) / split;
+    l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
+    pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+}

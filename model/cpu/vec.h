@@ -1,0 +1,237 @@
+/* The inner loops over GCC vectors of VL floats. Included once by each of generic.c, avx2.c and
+ * avx512.c, which define VL (floats in a register), MR (rows of the register tile) and KERNELS (the
+ * table's name); the compiler's flags for that file choose the instructions.
+ *
+ * The register tile is MR x 2 VL: MR * 2 accumulators, two registers of b, and a broadcast from
+ * memory. With 32 registers of 16 floats that is 12 x 32, with 16 registers of 8 it is 6 x 16. */
+#include "model/cpu/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef float vreg __attribute__((vector_size(VL * 4)));
+typedef int32_t vi __attribute__((vector_size(VL * 4)));
+typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+typedef uint16_t vh __attribute__((vector_size(VL * 2), aligned(2), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+INLINE vreg load(const float *p)
+{
+    return *(const vf *)p;
+}
+
+INLINE void store(float *p, vreg v)
+{
+    *(vf *)p = v;
+}
+
+INLINE vreg load_bf16(const uint16_t *p)
+{
+    vu u = __builtin_convertvector(*(const vh *)p, vu) << 16;
+    return (vreg)u;
+}
+
+INLINE float sum(vreg v)
+{
+    float s = 0;
+    UNROLL
+    for (int i = 0; i < VL; i++)
+        s += v[i];
+    return s;
+}
+
+INLINE vreg vmax(vreg a, vreg b)
+{
+    vi m = a > b;
+    return (vreg)(((vi)a & m) | ((vi)b & ~m));
+}
+
+/* exp to about 1 ulp on [-87, 88], clamped outside: 2^n * e^r with |r| <= ln 2 / 2. */
+INLINE vreg vexp(vreg x)
+{
+    const vreg lo = (vreg){0} - 87.3f, hi = (vreg){0} + 88.0f;
+    x = vmax(x, lo);
+    x = -vmax(-x, -hi);
+    vreg n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
+    vreg r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    vreg p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    vi e = (__builtin_convertvector(n, vi) + 127) << 23;
+    return p * (vreg)e;
+}
+
+/* One register tile; m is a constant after inlining. */
+INLINE void tile_fixed(const int m, int k, const float *a, size_t lda, const float *b, size_t ldb,
+                       float *c, size_t ldc)
+{
+    vreg acc[MR][2];
+
+    UNROLL
+    for (int i = 0; i < m; i++) {
+        acc[i][0] = load(c + i * ldc);
+        acc[i][1] = load(c + i * ldc + VL);
+    }
+    for (int j = 0; j < k; j++) {
+        vreg b0 = load(b), b1 = load(b + VL);
+        UNROLL
+        for (int i = 0; i < m; i++) {
+            float s = a[i * lda + j];
+            acc[i][0] += b0 * s;
+            acc[i][1] += b1 * s;
+        }
+        b += ldb;
+    }
+    UNROLL
+    for (int i = 0; i < m; i++) {
+        store(c + i * ldc, acc[i][0]);
+        store(c + i * ldc + VL, acc[i][1]);
+    }
+}
+
+static void tile(int m, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
+                 size_t ldc)
+{
+    for (; m > 0; m -= MR, a += MR * lda, c += MR * ldc) {
+        for (int j = 0; j < PANEL; j += 2 * VL) {
+            switch (m < MR ? m : MR) {
+#define CASE(i)                                                                                    \
+    case i:                                                                                        \
+        tile_fixed(i <= MR ? i : MR, k, a, lda, b + j, ldb, c + j, ldc);                           \
+        break;
+                CASE(1)
+                CASE(2)
+                CASE(3)
+                CASE(4)
+#if MR > 4
+                CASE(5)
+                CASE(6)
+#endif
+#if MR > 6
+                CASE(7)
+                CASE(8)
+                CASE(9)
+                CASE(10)
+                CASE(11)
+                CASE(12)
+#endif
+#undef CASE
+            }
+        }
+    }
+}
+
+#define N_VEC (PANEL / VL)
+
+/* With one row the chain of additions would wait for itself: four partial sums a column. */
+#define GEMV(NAME, TYPE, LOAD)                                                                     \
+    static void NAME(int k, const float *x, const TYPE *b, float *y)                               \
+    {                                                                                              \
+        enum { STEP = VL >= 16 ? N_VEC : 2 };                                                      \
+        for (int j = 0; j < N_VEC; j += STEP) {                                                    \
+            vreg acc[4][STEP] = {0};                                                               \
+            int i = 0;                                                                             \
+            for (; i + 4 <= k; i += 4)                                                             \
+                UNROLL for (int u = 0; u < 4; u++) UNROLL for (int v = 0; v < STEP; v++)            \
+                    acc[u][v] += LOAD(b + (size_t)(i + u) * PANEL + (j + v) * VL) * x[i + u];      \
+            for (; i < k; i++)                                                                     \
+                UNROLL for (int v = 0; v < STEP; v++)                                              \
+                    acc[0][v] += LOAD(b + (size_t)i * PANEL + (j + v) * VL) * x[i];                \
+            UNROLL for (int v = 0; v < STEP; v++)                                                  \
+            {                                                                                      \
+                float *o = y + (j + v) * VL;                                                       \
+                store(o, load(o) + ((acc[0][v] + acc[1][v]) + (acc[2][v] + acc[3][v])));           \
+            }                                                                                      \
+        }                                                                                          \
+    }
+GEMV(gemv_f32, float, load)
+GEMV(gemv_bf16, uint16_t, load_bf16)
+
+static void unpack_bf16(size_t n, const uint16_t *src, float *dst)
+{
+    for (size_t i = 0; i < n; i += VL)
+        store(dst + i, load_bf16(src + i));
+}
+
+static float row_max(int n, const float *x)
+{
+    vreg m = load(x);
+    for (int i = VL; i < n; i += VL)
+        m = vmax(m, load(x + i));
+    float r = m[0];
+    for (int i = 1; i < VL; i++)
+        r = m[i] > r ? m[i] : r;
+    return r;
+}
+
+static float row_exp(int n, float *x, float scale, float max)
+{
+    vreg s = {0};
+    for (int i = 0; i < n; i += VL) {
+        vreg e = vexp(load(x + i) * scale - max);
+        store(x + i, e);
+        s += e;
+    }
+    return sum(s);
+}
+
+static void row_scale(int n, float *x, float f)
+{
+    for (int i = 0; i < n; i += VL)
+        store(x + i, load(x + i) * f);
+}
+
+static void rms_norm(int n, const float *x, const float *w, float eps, float *out)
+{
+    vreg acc = {0};
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        acc += load(x + i) * load(x + i);
+    float s = sum(acc);
+    for (; i < n; i++)
+        s += x[i] * x[i];
+    float f = 1.0f / sqrtf(s / (float)n + eps);
+    for (i = 0; i + VL <= n; i += VL)
+        store(out + i, load(x + i) * f * load(w + i));
+    for (; i < n; i++)
+        out[i] = x[i] * f * w[i];
+}
+
+static void silu_mul(int n, const float *gate, const float *up, float *out)
+{
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        vreg g = load(gate + i);
+        store(out + i, g / (1.0f + vexp(-g)) * load(up + i));
+    }
+    for (; i < n; i++)
+        out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void rope(int n_half, float *x, const float *cosine, const float *sine)
+{
+    float *y = x + n_half;
+    int i = 0;
+    for (; i + VL <= n_half; i += VL) {
+        vreg a = load(x + i), b = load(y + i), c = load(cosine + i), s = load(sine + i);
+        store(x + i, a * c - b * s);
+        store(y + i, b * c + a * s);
+    }
+    for (; i < n_half; i++) {
+        float a = x[i], b = y[i];
+        x[i] = a * cosine[i] - b * sine[i];
+        y[i] = b * cosine[i] + a * sine[i];
+    }
+}
+
+const struct kernels KERNELS = {
+    KERNELS_NAME, tile,      gemv_f32, gemv_bf16, unpack_bf16, row_max,
+    row_exp,      row_scale, rms_norm, silu_mul,  rope,
+};
