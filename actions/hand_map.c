@@ -129,7 +129,8 @@ static void list_spare(struct hand *h)
     /* from the top: keycodes below belong to real keys, and the highest are the least used */
     for (int kc = map->max_key_code; kc >= map->min_key_code; kc--)
         if (h->n_spare < HAND_MAX_SPARE && !is_ours(h, kc) && is_spare(map, kc))
-            h->spare[h->n_spare++] = (struct spare){.keycode = kc};
+            h->spare[h->n_spare++] =
+                (struct spare){.keycode = kc, .width = map->map->key_sym_map[kc].width};
     /* one that came to life with a new layout is no longer ours to lend */
     for (int i = 0; i < h->n_spare; i++)
         if (!h->spare[i].sym && !is_spare(map, h->spare[i].keycode))
@@ -407,12 +408,13 @@ void hand_map_clear(struct hand *h, const long *keycodes, int n)
     if (!h->map)
         return;
     for (int i = 0; i < n; i++) {
-        int kc = (int)keycodes[i];
+        int kc = (int)(keycodes[i] & 0xff);
         if (kc < h->map->min_key_code || kc > h->map->max_key_code)
             continue; /* the property is anybody's to write */
         if (hand_map_mods_of(h->map, kc) || XkbKeyNumGroups(h->map, kc) > 1)
             continue;
         set_key(h->map, kc, 0, &changes);
+        h->map->map->key_sym_map[kc].width = (unsigned char)CLAMP(keycodes[i] >> 8, 0, 4);
     }
     send_changes(h, &changes);
 }
@@ -422,8 +424,7 @@ void hand_map_restore(struct hand *h)
     long keycodes[HAND_MAX_SPARE];
     int n = 0;
     for (int i = 0; i < h->n_spare; i++)
-        if (h->spare[i].sym)
-            keycodes[n++] = h->spare[i].keycode;
+        n += h->spare[i].sym != 0;
     if (!n || h->dead)
         return;
     if (!h->o.dry && hand_map_load(h, NULL))
@@ -432,7 +433,7 @@ void hand_map_restore(struct hand *h)
     n = 0;
     for (int i = 0; i < h->n_spare; i++)
         if (h->spare[i].sym) {
-            keycodes[n++] = h->spare[i].keycode;
+            keycodes[n++] = h->spare[i].keycode | (long)h->spare[i].width << 8;
             h->spare[i].sym = 0;
         }
     hand_map_clear(h, keycodes, n);

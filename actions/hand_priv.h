@@ -52,6 +52,7 @@ struct spot {
 /* Spare keycodes and what we bound them to. */
 struct spare {
     int keycode;
+    int width; /* what the map said of the empty key, to put back every bit of it */
     uint32_t sym; /* 0: free */
     int64_t used; /* number of the text that used it last */
 };
@@ -118,7 +119,7 @@ unsigned hand_map_mods_of(XkbDescPtr map, int keycode);
 /* Binds the keysyms to spare keycodes in one change, verified. At most `n` that fit; *ret_n. */
 int hand_map_bind(struct hand *h, const uint32_t *syms, int n, int *ret_n, struct err *err);
 void hand_map_restore(struct hand *h); /* unbinds all */
-/* Unbinds the keycodes of a dead predecessor. */
+/* Unbinds keycodes, ours or a dead predecessor's; each is keycode | width << 8. */
 void hand_map_clear(struct hand *h, const long *keycodes, int n);
 
 /* hand_x.c */

@@ -9,7 +9,7 @@
  * the middle of a request.
  *
  * A property on the root window, _DESKHAND_SCRATCH, says what a hand has borrowed: its window (dead
- * when the hand is), the group and locks to give back, the keycodes bound. The next hand that
+ * when the hand is), the group and locks to give back, the keycodes bound (with the width in bits 8 up). The next hand that
  * finds it without its owner cleans up. */
 #include "actions/hand_priv.h"
 
@@ -115,6 +115,24 @@ static void on_check(void *user)
     hand_panic();
 }
 
+/* Does a hand live behind this window? The window bears its own id as a property, as the window
+ * manager's check window does, because the server gives dead clients' ids to new ones. */
+static bool is_alive(struct hand *h, Window owner)
+{
+    Atom type;
+    int format;
+    unsigned long n = 0, after;
+    unsigned char *data = NULL;
+    h->x_error = 0;
+    bool yes = XGetWindowProperty(h->dpy, owner, h->marker, 0, 1, False, XA_CARDINAL, &type, &format,
+                                  &n, &after, &data) == Success &&
+               !h->x_error && type == XA_CARDINAL && format == 32 && n == 1 &&
+               ((Window *)(void *)data)[0] == owner;
+    if (data)
+        XFree(data);
+    return yes;
+}
+
 void hand_x_mark(struct hand *h)
 {
     long v[3 + HAND_MAX_SPARE];
@@ -131,11 +149,7 @@ void hand_x_mark(struct hand *h)
         bool there = XGetWindowProperty(h->dpy, h->root, h->marker, 0, 1, False, XA_CARDINAL, &type,
                                         &format, &n_items, &after, &data) == Success &&
                      type == XA_CARDINAL && format == 32 && n_items == 1;
-        if (there) {
-            XWindowAttributes wa;
-            h->x_error = 0;
-            there = XGetWindowAttributes(h->dpy, (Window)((long *)data)[0], &wa) && !h->x_error;
-        }
+        there = there && is_alive(h, ((Window *)(void *)data)[0]);
         if (data)
             XFree(data);
         if (!there && !h->dead) {
@@ -155,7 +169,7 @@ void hand_x_mark(struct hand *h)
     v[n++] = h->saved_locks;
     for (int i = 0; i < h->n_spare; i++)
         if (h->spare[i].sym)
-            v[n++] = h->spare[i].keycode;
+            v[n++] = h->spare[i].keycode | (long)h->spare[i].width << 8;
     XChangeProperty(h->dpy, h->root, h->marker, XA_CARDINAL, 32, PropModeReplace,
                     (unsigned char *)v, n);
     XSync(h->dpy, False);
@@ -203,7 +217,6 @@ static void inherit(struct hand *h)
     int format;
     unsigned long n_items = 0, after;
     unsigned char *data = NULL;
-    XWindowAttributes wa;
     if (XGetWindowProperty(h->dpy, h->root, h->marker, 0, 3 + HAND_MAX_SPARE, False, XA_CARDINAL,
                            &type, &format, &n_items, &after, &data) != Success ||
         type != XA_CARDINAL || format != 32 || n_items < 1) {
@@ -212,8 +225,7 @@ static void inherit(struct hand *h)
         return;
     }
     const long *v = (const long *)data;
-    h->x_error = 0;
-    if (!XGetWindowAttributes(h->dpy, (Window)v[0], &wa)) {
+    if (!is_alive(h, (Window)v[0])) {
         release_xtest_keys(h);
         if (n_items >= 3) {
             if (v[1] >= 1 && v[1] <= 4)
@@ -299,10 +311,11 @@ int hand_x_open(struct hand *h, struct err *err)
         h->panic_fd = ConnectionNumber(h->panic);
     }
     h->root = DefaultRootWindow(h->dpy);
-    h->owner = XCreateSimpleWindow(h->dpy, h->root, -2, -2, 1, 1, 0, 0, 0); /* never mapped */
     h->marker = XInternAtom(h->dpy, "_DESKHAND_SCRATCH", False);
-    XTestGrabControl(h->dpy, True); /* a modal grab of the server must not freeze us out */
-    inherit(h);
+    inherit(h); /* before our window exists: it may get the id of the dead one */
+    h->owner = XCreateSimpleWindow(h->dpy, h->root, -2, -2, 1, 1, 0, 0, 0); /* never mapped */
+    XChangeProperty(h->dpy, h->owner, h->marker, XA_CARDINAL, 32, PropModeReplace,
+                    (unsigned char *)&(long){(long)h->owner}, 1);
     hand_x_mark(h);
     return h->dead ? hand_x_dead(h, err) : 0;
 }
