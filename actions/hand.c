@@ -288,6 +288,8 @@ static void drain(struct hand *h)
         if (e.type == MappingNotify)
             XRefreshKeyboardMapping(&e.xmapping);
     }
+    while (h->panic && !h->dead && XPending(h->panic) > 0)
+        XNextEvent(h->panic, &e); /* or they would pile up in the server */
 }
 
 static int tick_idle(struct hand *h, int64_t now_us, int64_t *ret_next_us)

@@ -421,7 +421,7 @@ void hand_map_clear(struct hand *h, const long *keycodes, int n)
 
 void hand_map_restore(struct hand *h)
 {
-    long keycodes[HAND_MAX_SPARE];
+    long keycodes[HAND_MAX_SPARE] = {0};
     int n = 0;
     for (int i = 0; i < h->n_spare; i++)
         n += h->spare[i].sym != 0;

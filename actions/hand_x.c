@@ -22,6 +22,7 @@
 #include <X11/extensions/xtestproto.h>
 #include <X11/extensions/XKBproto.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -84,6 +85,22 @@ static void panic_send(struct hand *h, int type, int detail)
     (void)!send(h->panic_fd, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* Waits a moment until the server has read it: it throws away what a connection that is closed
+ * already still had to say. */
+static void panic_sync(struct hand *h)
+{
+    xReq r = {.reqType = X_GetInputFocus, .length = 1};
+    if (send(h->panic_fd, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(r))
+        return;
+    for (int i = 0; i < 20; i++) {
+        struct pollfd p = {.fd = h->panic_fd, .events = POLLIN};
+        char packet[32]; /* of this size are events, errors and this reply */
+        if (poll(&p, 1, 100) <= 0 ||
+            recv(h->panic_fd, packet, sizeof(packet), MSG_DONTWAIT) <= 0 || packet[0] == X_Reply)
+            return;
+    }
+}
+
 void hand_panic(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(hands); i++) {
@@ -107,6 +124,7 @@ void hand_panic(void)
             r.groupLock = (CARD8)(h->saved_group >= 0 ? h->saved_group : 0);
             (void)!send(h->panic_fd, &r, sizeof(r), MSG_NOSIGNAL | MSG_DONTWAIT);
         }
+        panic_sync(h);
     }
 }
 
