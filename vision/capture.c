@@ -123,7 +123,7 @@ static void ask_extensions(struct eye *e, const struct eye_options *o)
         e->damage_event = xcb_get_extension_data(c, &xcb_damage_id)->first_event;
         e->damage = xcb_generate_id(c);
         xcb_void_cookie_t k = xcb_damage_create_checked(c, e->damage, e->root,
-                                                        XCB_DAMAGE_REPORT_LEVEL_DELTA_RECTANGLES);
+                                                        XCB_DAMAGE_REPORT_LEVEL_RAW_RECTANGLES);
         xcb_generic_error_t *error = xcb_request_check(c, k);
         e->has_damage = !error;
         free(error);

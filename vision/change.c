@@ -1,14 +1,16 @@
 /* The news that something was drawn (XDamage on the root window, which covers all windows on it).
  *
- * The server reports a rectangle only when it adds to what is already damaged, and each reading
- * takes the damage back (subtract): a program that paints the same spot a thousand times between
- * two readings costs one event, and the connection cannot be flooded. Only changes inside the
- * watched output or window count. */
+ * The server reports each rectangle as it is drawn (raw rectangles). The cheaper levels report only
+ * what is not damaged yet and want the damage taken back (subtract) after reading; what another
+ * program paints between the two is then never reported, and a step would wait for a change that
+ * has come. Only changes inside the watched output or window count. */
 #include "vision/eye.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
 #include <errno.h>
+
+#define MAX_EVENTS 100000
 
 static void add_damage(struct eye *e, const xcb_damage_notify_event_t *n)
 {
@@ -34,24 +36,17 @@ static void add_damage(struct eye *e, const xcb_damage_notify_event_t *n)
 
 void change_drain(struct eye *e, bool read_more)
 {
-    bool damaged = false;
-
-    for (;;) {
+    /* a program that paints faster than we read must not keep us here */
+    for (int n = 0; n < MAX_EVENTS; n++) {
         /* xcb reads the socket while it waits for replies: those events make the descriptor
          * readable no more and would be overlooked */
         xcb_generic_event_t *ev =
             read_more ? xcb_poll_for_event(e->c) : xcb_poll_for_queued_event(e->c);
         if (!ev)
             break;
-        if (e->has_damage && (ev->response_type & 0x7f) == e->damage_event + XCB_DAMAGE_NOTIFY) {
+        if (e->has_damage && (ev->response_type & 0x7f) == e->damage_event + XCB_DAMAGE_NOTIFY)
             add_damage(e, (const xcb_damage_notify_event_t *)ev);
-            damaged = true;
-        }
         free(ev);
-    }
-    if (damaged) {
-        xcb_damage_subtract(e->c, e->damage, XCB_NONE, XCB_NONE);
-        xcb_flush(e->c);
     }
 }
 
