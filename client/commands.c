@@ -1,0 +1,41 @@
+/* The table of subcommands: usage, parser and main read it. Adding one is a row, a file and a test. */
+#include "client/cli.h"
+
+#define START_OPTIONS "no-start model display policy threads "
+
+const struct command commands[] = {
+    {"do", "GOAL", START_OPTIONS "json dry-run no-think max-steps max-seconds approve",
+     "carry out a task and show each step", cmd_do},
+    {"ground", "TARGET", START_OPTIONS "json", "where on the screen is it? prints x,y", cmd_ground},
+    {"ask", "QUESTION", START_OPTIONS "json", "ask the model about the screen", cmd_ask},
+    {"shot", "FILE", START_OPTIONS "json cursor", "save a screenshot as PNG", cmd_shot},
+    {"watch", NULL, "json", "follow what the daemon does", cmd_watch},
+    {"stop", NULL, "json", "stop the running task, release all keys", cmd_stop},
+    {"pause", NULL, "json", "hold the running task after its step", cmd_pause},
+    {"resume", NULL, "json", "go on with a paused task", cmd_resume},
+    {"status", NULL, "json", "daemon, model, screen and task", cmd_status},
+    {"history", NULL, "json limit", "earlier tasks", cmd_history},
+    {"show", "TASK", "json", "the steps of one task", cmd_show},
+    {"dashboard", NULL, START_OPTIONS "json", "print a one-time address for the browser",
+     cmd_dashboard},
+    {"doctor", NULL, "json model display", "check this machine, say what to do", cmd_doctor},
+    {"shutdown", NULL, "json", "end the daemon", cmd_shutdown},
+    {"version", NULL, "", "print the version", cmd_version},
+    {"help", "[COMMAND]", "", "this text, or all about one command", cmd_help},
+};
+const int n_commands = sizeof(commands) / sizeof(commands[0]);
+
+int cmd_version(const struct cli *c)
+{
+    puts("deskhand " DESKHAND_VERSION);
+    return CLI_OK;
+}
+
+int cmd_help(const struct cli *c)
+{
+    const struct command *cmd = c->arg ? command_find(c->arg) : NULL;
+    if (c->arg && !cmd)
+        return cli_fail(c, CLI_USAGE, "there is no command \"%s\"", c->arg);
+    cli_usage(stdout, cmd);
+    return CLI_OK;
+}
