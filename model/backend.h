@@ -91,6 +91,9 @@ struct backend {
     void (*kv_put)(struct backend *b, struct kv_store *kv, const float *k, const float *v,
                    size_t ld, int n, int pos);
     void (*attend)(struct backend *b, const struct attend *a);
+
+    /* What this machine could do: f32 multiply-adds in registers and reading memory, all threads. */
+    void (*measure)(struct backend *b, double *ret_gflops, double *ret_gb_s);
 };
 
 /* name: NULL or "auto": the best of "generic", "avx2", "avx512" that this CPU runs. n_threads 0:

@@ -2,6 +2,8 @@
  * the row-wise operations over it. Matrix products are in gemm.c, attention in attn.c. */
 #include "model/cpu/cpu.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <math.h>
 #include <sched.h>
@@ -98,6 +100,53 @@ static void cpu_rope(struct backend *b, float *x, size_t ld, int n, int n_head, 
     run_rows(b, &r, rope_task);
 }
 
+#define BURN_ROUNDS 2000000
+#define READ_BYTES ((size_t)256 << 20)
+
+struct measure {
+    const struct kernels *k;
+    const float *data;
+    size_t n; /* floats for each thread */
+    _Atomic float sink; /* so that the compiler keeps the work */
+};
+
+static void burn_task(void *ctx, int task)
+{
+    struct measure *m = ctx;
+    m->sink = m->k->burn(BURN_ROUNDS);
+}
+
+static void read_task(void *ctx, int task)
+{
+    struct measure *m = ctx;
+    m->sink = m->k->read_all(m->n, m->data + (size_t)task * m->n);
+}
+
+static int64_t best_of_three(struct cpu *c, void (*fn)(void *, int), struct measure *m)
+{
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        int64_t start = clock_now_us();
+        pool_run(c->pool, c->b.n_threads, fn, m);
+        best = MIN(best, MAX(1, clock_now_us() - start));
+    }
+    return best;
+}
+
+static void cpu_measure(struct backend *b, double *ret_gflops, double *ret_gb_s)
+{
+    struct cpu *c = (struct cpu *)b;
+    AUTO_FREE float *data = mem_aligned(READ_BYTES);
+    struct measure m = {.k = c->k, .data = data,
+                        .n = READ_BYTES / sizeof(float) / (size_t)b->n_threads / 256 * 256};
+
+    memset(data, 1, READ_BYTES); /* real pages, not the kernel's zero page */
+    *ret_gflops = (double)c->k->burn_flops * BURN_ROUNDS * b->n_threads /
+                  (double)best_of_three(c, burn_task, &m) / 1e3;
+    *ret_gb_s = (double)m.n * sizeof(float) * b->n_threads /
+                (double)best_of_three(c, read_task, &m) / 1e3;
+}
+
 static void cpu_close(struct backend *b)
 {
     struct cpu *c = (struct cpu *)b;
@@ -187,6 +236,7 @@ int backend_cpu_open(const char *name, int n_threads, struct backend **ret, stru
         .rope = cpu_rope,
         .kv_put = cpu_kv_put,
         .attend = cpu_attend,
+        .measure = cpu_measure,
     };
     *ret = &c->b;
     return 0;

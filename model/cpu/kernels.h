@@ -26,6 +26,10 @@ struct kernels {
     void (*rms_norm)(int n, const float *x, const float *w, float eps, float *out);
     void (*silu_mul)(int n, const float *gate, const float *up, float *out);
     void (*rope)(int n_half, float *x, const float *cosine, const float *sine);
+    /* For measuring: n rounds of burn_flops operations each; the sum of x. */
+    float (*burn)(int n);
+    float (*read_all)(size_t n, const float *x);
+    int burn_flops;
 };
 
 extern const struct kernels kernels_generic;

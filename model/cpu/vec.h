@@ -16,7 +16,7 @@ typedef uint32_t vu __attribute__((vector_size(VL * 4)));
 typedef uint16_t vh __attribute__((vector_size(VL * 2), aligned(2), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 24")
 
 INLINE vreg load(const float *p)
 {
@@ -231,7 +231,31 @@ static void rope(int n_half, float *x, const float *cosine, const float *sine)
     }
 }
 
+/* 24 independent chains of multiply-add in registers: what the cores can do at most. */
+static float burn(int n)
+{
+    enum { CHAINS = MR == 12 ? 24 : 12 };
+    vreg acc[CHAINS], a = (vreg){0} + 0.999f, c = (vreg){0} + 1e-3f;
+
+    UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = (vreg){0} + (float)i;
+    for (int j = 0; j < n; j++)
+        UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = acc[i] * a + c;
+    for (int i = 1; i < CHAINS; i++)
+        acc[0] += acc[i];
+    return sum(acc[0]);
+}
+
+static float read_all(size_t n, const float *x)
+{
+    vreg s[4] = {0};
+
+    for (size_t i = 0; i + 4 * VL <= n; i += 4 * VL)
+        UNROLL for (int u = 0; u < 4; u++) s[u] += load(x + i + (size_t)u * VL);
+    return sum((s[0] + s[1]) + (s[2] + s[3]));
+}
+
 const struct kernels KERNELS = {
     KERNELS_NAME, tile,      gemv_f32, gemv_bf16, unpack_bf16, row_max,
     row_exp,      row_scale, rms_norm, silu_mul,  rope,
+    burn,         read_all,  VL * 2 * (MR == 12 ? 24 : 12),
 };
