@@ -23,14 +23,16 @@ void eye_close(struct eye *e);
 bool eye_is_dead(const struct eye *e);
 int eye_fd(const struct eye *e); /* readable when eye_service() has work */
 
-/* A screen, output or window that is 0 wide or tall, or off the screen, is an error that says so. */
+/* A screen, output or window that is 0 wide or tall, not shown, or wholly off the screen is an error
+ * that says so; one that is partly off is cut at the screen's edge. */
 int eye_capture(struct eye *e, struct frame *ret, struct err *err);
 int eye_rect(struct eye *e, struct rect *ret, struct err *err); /* what capture would show */
 
 /* Reads pending X events without waiting and adds up damage. */
 int eye_service(struct eye *e, struct err *err);
 /* Time of the last change seen on the screen (clock_now_us), 0 if none yet; the union of changed
- * rectangles since eye_damage_reset(); whether damage is reported at all by this server. */
+ * rectangles since eye_damage_reset(); whether damage is reported at all by this server. With a
+ * chosen output or window only changes inside the rectangle that was last captured count. */
 int64_t eye_last_change_us(const struct eye *e);
 struct rect eye_damage(const struct eye *e);
 uint64_t eye_damage_pixels(const struct eye *e); /* summed area of damage rectangles */
@@ -52,9 +54,11 @@ struct eye_window {
     struct rect rect;     /* on the root window */
     uint32_t pid;         /* _NET_WM_PID, 0 if absent */
 };
-/* The client window under a point / with the keyboard focus. id 0 when there is none. */
+/* The client window under a point / with the keyboard focus. id 0 when there is none. A focus that
+ * follows the pointer (no window manager) is the window under the pointer. */
 int eye_window_at(struct eye *e, struct screen_pt p, struct eye_window *ret, struct err *err);
 int eye_window_focus(struct eye *e, struct eye_window *ret, struct err *err);
+/* All shown client windows, the lowest first. *ret is heap, *ret_n entries. */
 int eye_windows(struct eye *e, struct eye_window **ret, int *ret_n, struct err *err);
 
 #endif

@@ -16,8 +16,12 @@ void cpu_limit(enum cpu_level max);
 #ifdef __x86_64__
 #define CPU_TARGET_SSSE3 __attribute__((target("ssse3")))
 #define CPU_TARGET_AVX2 __attribute__((target("avx2")))
+#ifdef __clang__
+#define CPU_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#else /* gcc halves the vectors unless told not to; clang refuses an attribute with that word */
 #define CPU_TARGET_AVX512                                                                          \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")))
+#endif
 #endif
 
 #ifdef __SSE2__

@@ -27,8 +27,8 @@ static int check_spec(const struct image_spec *s, struct err *err)
     for (int c = 0; c < 3; c++)
         if (!isfinite(s->mean[c]) || !isfinite(s->std[c]) || s->std[c] == 0.0f)
             return err_set(err, -EINVAL,
-                           "image_mean %g and image_std %g of channel %d are not usable", s->mean[c],
-                           s->std[c], c);
+                           "image_mean %g and image_std %g of channel %d are not usable",
+                           s->mean[c], s->std[c], c);
     return 0;
 }
 

@@ -3,9 +3,10 @@
  * Pillow computes the filter's weights in double, normalises them, rounds them to 22 fractional
  * bits and then works in integers: a horizontal pass, rounding to 8 bits, a vertical pass; a pass
  * whose size does not change is left out, and since Pillow 13 the vertical pass comes first where
- * the height shrinks by more than twice the pixels that the width does. Integer sums are the same in any order, so the loops
- * here are free to be fast: the vertical pass adds whole rows, and the horizontal pass takes 16
- * rows at once, turned so that the 16 lie side by side, and then also adds plain vectors.
+ * the height shrinks by more than twice the pixels that the width does. Integer sums are the same
+ * in any order, so the loops here are free to be fast: the vertical pass adds whole rows, and the
+ * horizontal pass takes 16 rows at once, turned so that the 16 lie side by side, and then also adds
+ * plain vectors.
  * The file must not be compiled with contracted multiply-adds (see meson.build): the weights would
  * differ in their last bit. */
 #include "vision/resize.h"
@@ -38,7 +39,7 @@ int resize_size(int w, int h, const struct image_spec *spec, int *ret_w, int *re
     double aspect = (double)MAX(w, h) / (double)MIN(w, h);
     if (aspect > MAX_ASPECT)
         return err_set(err, -ERANGE,
-                       "the picture is %d x %d pixels, one side may be at most %.0f times the other",
+                       "the picture is %d x %d pixels, a side may be at most %.0f times the other",
                        w, h, MAX_ASPECT);
 
     double factor = spec->patch_size * spec->merge_size;
@@ -58,7 +59,7 @@ int resize_size(int w, int h, const struct image_spec *spec, int *ret_w, int *re
     }
     if (wb < 1 || hb < 1 || wb > 32767 || hb > 32767)
         return err_set(err, -ERANGE,
-                       "the picture of %d x %d pixels would become %.0f x %.0f, expected sides from "
+                       "the picture of %d x %d pixels would become %.0f x %.0f, expected sides of "
                        "1 to 32767",
                        w, h, wb, hb);
     *ret_w = (int)wb;

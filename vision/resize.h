@@ -12,7 +12,8 @@ int resize_size(int w, int h, const struct image_spec *spec, int *ret_w, int *re
                 struct err *err);
 
 /* Pillow's Image.resize((w, h), BICUBIC) on RGB, 8 bits between the passes (reference: Pillow
- * src/libImaging/Resample.c). Same size in and out is a copy. `ret` keeps src's screen rectangle. */
+ * src/libImaging/Resample.c). Same size in and out is a copy. `ret` keeps the screen
+ * rectangle of `src`. */
 int resize_bicubic(const struct frame *src, int w, int h, struct frame *ret, struct err *err);
 
 #endif
