@@ -1,7 +1,8 @@
 /* The eye: pixels of an X11 screen, an output or a window, through xcb and MIT-SHM (GetImage where
  * there is no shared memory), and the news that something on it changed (XDamage).
  * Loop thread only. The connection is its own; when the X server dies every call returns -EPIPE
- * with a sentence and eye_is_dead() is true: close and open again later. */
+ * with a sentence and eye_is_dead() is true: close and open again later. The program must ignore
+ * SIGPIPE, as for any socket. */
 #ifndef DESKHAND_VISION_CAPTURE_H
 #define DESKHAND_VISION_CAPTURE_H
 
@@ -23,8 +24,8 @@ void eye_close(struct eye *e);
 bool eye_is_dead(const struct eye *e);
 int eye_fd(const struct eye *e); /* readable when eye_service() has work */
 
-/* A screen, output or window that is 0 wide or tall, not shown, or wholly off the screen is an error
- * that says so; one that is partly off is cut at the screen's edge. */
+/* A screen, output or window that is 0 wide or tall, not shown, or wholly off the screen is an
+ * error that says so; one that is partly off is cut at the screen's edge. */
 int eye_capture(struct eye *e, struct frame *ret, struct err *err);
 int eye_rect(struct eye *e, struct rect *ret, struct err *err); /* what capture would show */
 

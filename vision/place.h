@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/flow.h"
 
-/* Integer coordinates of the model are pixel indices: x means [x, x + 1) with its middle at x + 0.5,
- * and the screen pixel that holds that middle is the answer. */
+/* Integer coordinates of the model are pixel indices: x means [x, x + 1) with its middle at
+ * x + 0.5, and the screen pixel that holds that middle is the answer. */
 
 /* How the picture that the model saw lies on the screen. */
 struct place {
