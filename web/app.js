@@ -9,7 +9,7 @@ const LIVE_MS = 500, NOTICE_MS = 8000;
 const BUSY = ['running', 'paused', 'approval'];
 
 const steps = new Steps($('steps'), $('nosteps'));
-let connected = false, state = 'idle', question = null, noticeTimer = 0;
+let connected = false, state = 'idle', screen = null, question = null, noticeTimer = 0;
 
 function notice(text, level = 'error') {
   $('notice').textContent = String(text);
@@ -42,7 +42,7 @@ function onState(params) {
   $('reason').hidden = !params.reason;
   if (BUSY.includes(state) && params.goal)
     $('goal').value = String(params.goal);
-  if (params.task && params.task !== steps.task)
+  if (params.task > 0 && params.task !== steps.task)
     recall(params.task);
   show();
 }
@@ -50,20 +50,19 @@ function onState(params) {
 // Steps that were taken before this page was opened.
 async function recall(task) {
   steps.clear(task);
-  const old = await rpc.call('task', {task}).catch(() => null);
+  const old = await rpc.call('task', {task}).catch(() => null); // after status: replies keep order
   if (!old || !Array.isArray(old.steps) || steps.task !== task)
     return;
   for (const s of old.steps) {
     if (steps.cards.has(s.step))
       continue;
     const one = {...s, task};
-    if (s.see)
-      steps.see({...s.see, task, step: s.step});
-    else if (s.w && s.h)
-      steps.see({...one, url: s.before ?? s.url});
+    if (screen)
+      steps.see({...one, url: `/task/${task}/${s.step}-before.png`, w: screen.w, h: screen.h, screen});
+    if (s.why)
+      steps.token({...one, text: s.why});
     steps.action(one);
-    if (s.effect)
-      steps.effect(typeof s.effect === 'object' ? {...s.effect, task, step: s.step} : one);
+    steps.effect(one);
   }
 }
 
@@ -95,6 +94,7 @@ const rpc = new Rpc({
     connected = up;
     if (up)
       rpc.call('status').then((s) => {
+        screen = s.screen?.w > 0 ? s.screen : null;
         $('about').textContent = [s.model?.name, s.screen && `${s.screen.w} × ${s.screen.h}`, s.display,
           s.version && `v${s.version}`].filter(Boolean).join(' · ');
       }).catch((e) => notice(e.message));

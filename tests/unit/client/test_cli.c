@@ -1,0 +1,163 @@
+/* The command line, exit codes, progress lines and doctor's output, as a script or a person gets
+ * them. */
+#include "client/cli.h"
+#include "client/doctor.h"
+#include "client/progress.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int parse(struct cli *c, const char *name, ...)
+{
+    char *argv[16];
+    int n = 0;
+    va_list ap;
+    va_start(ap, name);
+    while (n < 16 && (argv[n] = va_arg(ap, char *)))
+        n++;
+    va_end(ap);
+    struct err err = {0};
+    int rc = cli_parse(command_find(name), n, argv, c, &err);
+    assert_true((rc == 0) == (err.text[0] == 0));
+    return rc;
+}
+
+static void test_options(void **state)
+{
+    struct cli c;
+    assert_int_equal(parse(&c, "do", "--max-steps", "7", "open it", "--json", "--max-seconds=2.5", NULL),
+                     0);
+    assert_true(c.json && c.max_steps == 7 && c.max_seconds > 2.4 && c.max_seconds < 2.6);
+    assert_string_equal(c.arg, "open it");
+    assert_int_equal(parse(&c, "do", "--", "--json", NULL), 0);
+    assert_string_equal(c.arg, "--json");
+    assert_false(c.json);
+    assert_int_equal(parse(&c, "do", "--approve=ask", "x", NULL), 0);
+    assert_int_equal(c.approve, CLI_APPROVE_ASK);
+
+    assert_true(parse(&c, "do", NULL) < 0);
+    assert_true(parse(&c, "do", "", NULL) < 0);
+    assert_true(parse(&c, "do", "open", "it", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--max-steps", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--max-steps", "0", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--max-steps=3x", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--max-seconds=nan", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--approve=yes", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--yes", NULL) < 0);
+    assert_true(parse(&c, "do", "x", "--json=1", NULL) < 0);
+    assert_true(parse(&c, "stop", "--model=x", NULL) < 0);
+    assert_true(parse(&c, "stop", "now", NULL) < 0);
+}
+
+static void test_exit_codes(void **state)
+{
+    static const struct {
+        const char *state, *reason, *effect;
+        int code;
+    } rows[] = {
+        {"finished", "done", "confirmed", 0},
+        {"failed", "the same action had no effect 3 times: {}", "no_effect", 1},
+        {"failed", "the same action had no effect 3 times: {\"text\":\"display the budget of\"}",
+         "no_effect", 1},
+        {"failed", "the model failed: out of memory", "", 3},
+        {"failed", "the display :7 is away", "confirmed", 3},
+        {"failed", "5 actions in a row were refused", "refused", 4},
+        {"needs_user", "which file?", "", 5},
+        {"stopped", "Ctrl+C", "", 6},
+        {"failed", "the budget of 20 steps is used up", "confirmed", 7},
+        {"failed", "the budget of 60 seconds is used up", "refused", 7},
+        {"unheard of", "", "", 1},
+    };
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        assert_int_equal(cli_exit_for_state(rows[i].state, rows[i].reason, rows[i].effect),
+                         rows[i].code);
+    assert_int_equal(cli_exit_for_error(0), 3);
+    assert_int_equal(cli_exit_for_error(1003), 3);
+    assert_int_equal(cli_exit_for_error(1004), 4);
+    assert_int_equal(cli_exit_for_error(-32602), 2);
+    assert_int_equal(cli_exit_for_error(1001), 1);
+}
+
+static char *play(bool tty, bool json)
+{
+    static const char *const notes[][2] = {
+        {"state", "{\"task\":7,\"state\":\"running\"}"},
+        {"token", "{\"task\":7,\"step\":3,\"text\":\"The field\\nis\\u001b[2J here\"}"},
+        {"action", "{\"task\":7,\"step\":3,\"describe\":\"click at 120,40\"}"},
+        {"verdict", "{\"task\":7,\"step\":3,\"verdict\":\"allow\",\"reason\":\"\"}"},
+        {"effect", "{\"task\":7,\"step\":3,\"effect\":\"confirmed\",\"evidence\":"
+                   "\"\\\"field\\u0007Name\\\" changed\",\"timing\":{\"total_us\":420000}}"},
+        {"action", "{\"task\":7,\"step\":4,\"describe\":\"press alt+F4\"}"},
+        {"verdict", "{\"task\":7,\"step\":4,\"verdict\":\"deny\",\"reason\":\"closes a window\"}"},
+        {"effect", "{\"task\":7,\"step\":4,\"effect\":\"refused\",\"evidence\":\"by rule\"}"},
+        {"state", "{\"task\":7,\"state\":\"failed\",\"reason\":\"no\\u202eway\"}"},
+    };
+    char *text = NULL;
+    size_t n = 0;
+    struct progress p = {.out = open_memstream(&text, &n), .tty = tty, .json = json};
+    for (size_t i = 0; i < N_ELEMENTS(notes); i++) {
+        json_t *params = json_loads(notes[i][1], 0, NULL);
+        assert_non_null(params);
+        progress_note(&p, notes[i][0], params);
+        json_decref(params);
+    }
+    fclose(p.out);
+    return text;
+}
+
+#define PLAIN_STEPS                                                                                \
+    "  3  click at 120,40               confirmed     \"field\\u{7}Name\" changed  0.42 s\n"        \
+    "     denied: press alt+F4: closes a window\n"                                                 \
+    "  4  press alt+F4                  refused       by rule\n"                                   \
+    "     failed: no\\u{202e}way\n"
+
+static void test_progress(void **state)
+{
+    char *plain = play(false, false), *tty = play(true, false), *json = play(false, true);
+    assert_string_equal(plain, PLAIN_STEPS);
+    assert_string_equal(tty, "\033[2mThe field\nis\\u{1b}[2J here\033[0m\n" PLAIN_STEPS);
+    assert_null(strchr(json, '\033'));
+    int lines = 0;
+    for (char *p = json; *p; p = strchr(p, '\n') + 1, lines++) {
+        json_t *j = json_loadb(p, (size_t)(strchr(p, '\n') - p), 0, NULL);
+        assert_true(json_is_string(json_object_get(j, "method")));
+        json_decref(j);
+    }
+    assert_int_equal(lines, 9);
+    free(plain);
+    free(tty);
+    free(json);
+}
+
+static void test_doctor(void **state)
+{
+    struct doctor d = {0};
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    doctor_add(&d, DOCTOR_OK, "display", "%s answers", ":1");
+    doctor_add(&d, DOCTOR_WARN, "shm", "slow");
+    assert_int_equal(doctor_print(&d, out, false), 0);
+    doctor_model(&d, "/nonexistent");
+    assert_int_equal(doctor_print(&d, out, false), 1);
+    fclose(out);
+    assert_string_equal(text,
+        "OK    display     :1 answers\nWARN  shm         slow\n"
+        "OK    display     :1 answers\nWARN  shm         slow\n"
+        "FAIL  model       cannot read /nonexistent/config.json: give --model a MiMo-VL folder\n");
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options), cmocka_unit_test(test_exit_codes),
+        cmocka_unit_test(test_progress), cmocka_unit_test(test_doctor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
