@@ -144,12 +144,18 @@ static bool string_may_close(const struct gram *g)
                                                  g->kind == ACTION_CLICK)));
 }
 
-static bool hex_ok(uint16_t v, bool low)
+/* May some code unit in [first, last] be escaped? Control characters may not, but for three. */
+static bool hex_ok(uint16_t first, uint16_t last, bool low)
 {
+    static const struct {
+        uint16_t from, to;
+    } usable[] = {{'\t', '\n'}, {'\r', '\r'}, {0x20, 0x7e}, {0x80, 0xdbff}, {0xe000, 0xffff}};
     if (low)
-        return v >= 0xdc00 && v <= 0xdfff;
-    return v == '\t' || v == '\n' || v == '\r' || (v >= 0x20 && v != 0x7f && v < 0xdc00) ||
-           v >= 0xe000;
+        return first <= 0xdfff && last >= 0xdc00;
+    for (size_t i = 0; i < N_ELEMENTS(usable); i++)
+        if (first <= usable[i].to && last >= usable[i].from)
+            return true;
+    return false;
 }
 
 static bool string_hex(struct gram *g, uint8_t b)
@@ -163,9 +169,8 @@ static bool string_hex(struct gram *g, uint8_t b)
     int left = --g->escape - 1; /* digits after this one */
     g->hex = (uint16_t)(g->hex << 4 | d);
     uint16_t first = (uint16_t)(g->hex << 4 * left), last = (uint16_t)(first + (1 << 4 * left) - 1);
-    /* the usable values are long runs but for the controls: look at both ends and the exceptions */
     bool low = g->surrogate != 0;
-    if (!(hex_ok(first, low) || hex_ok(last, low) || (!low && first < 0x20 && last >= '\t')))
+    if (!hex_ok(first, last, low))
         return false;
     if (left)
         return true;

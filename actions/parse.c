@@ -24,6 +24,7 @@ static const struct {
     const char *name;
     unsigned fields;
 } spellings[] = {
+    /* the official ones, in the order of enum action_field */
     {"start_point", FIELD_START},
     {"end_point", FIELD_END},
     {"text", FIELD_TEXT | FIELD_APP | FIELD_STATUS | FIELD_KEYS},
@@ -32,6 +33,7 @@ static const struct {
     {"scroll_distance", FIELD_DISTANCE},
     {"app", FIELD_APP},
     {"status", FIELD_STATUS},
+    /* what models write instead */
     {"point", FIELD_START},
     {"point_2d", FIELD_START},
     {"coordinate", FIELD_START},
@@ -437,12 +439,10 @@ static int read_field(const char *text, const struct read_doc *d, int node, unsi
     }
 }
 
+/* The official name: the first rows of `spellings` stand in the order of enum action_field. */
 static const char *field_name(unsigned field)
 {
-    for (size_t i = 0; i < N_ELEMENTS(spellings); i++)
-        if (spellings[i].fields & field && (spellings[i].fields == field))
-            return spellings[i].name;
-    return "text";
+    return spellings[__builtin_ctz(field)].name;
 }
 
 /* All fields of one object; `seen` gathers over an outer object and its "arguments". */

@@ -417,7 +417,8 @@ int read_value(const char *text, size_t n, size_t pos, struct read_doc *d, struc
 
 bool read_is_object(const char *text, size_t n, size_t pos)
 {
-    struct reader r = {text, n, pos, NULL, NULL};
+    /* a key is short; looking no further keeps a text of many braces linear */
+    struct reader r = {text, pos + MIN(n - pos, 256), pos, NULL, NULL};
     if (!take_punct(&r, '{'))
         return false;
     take_punct(&r, '{');
