@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -82,12 +83,25 @@ static bool add_one(struct chord *c, const char *s, size_t n)
     return true;
 }
 
+/* "+" separates always, "-" and a space only after a modifier: "page-down" is one key. */
+static size_t word_length(const char *s)
+{
+    size_t n = strcspn(s + 1, "+- ") + 1; /* "+" alone and "ctrl++" name the plus key */
+    char word[16];
+    if (!s[n] || s[n] == '+')
+        return n;
+    snprintf(word, sizeof word, "%.*s", (int)MIN(n, sizeof word - 1), s);
+    for (char *c = word; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return modifier_bit(word) ? n : strcspn(s + 1, "+") + 1;
+}
+
 bool chord_add(struct chord *c, const char *name)
 {
     if (!*name)
         return false;
     while (*name) {
-        size_t n = strcspn(name + 1, "+") + 1; /* "+" alone and "ctrl++" name the plus key */
+        size_t n = word_length(name);
         if (!add_one(c, name, n))
             return false;
         name += n;
