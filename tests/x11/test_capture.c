@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xcb/randr.h>
 #include <xcb/xcb.h>
 #include <cmocka.h>
 
@@ -451,6 +452,56 @@ static void window_queries(void **state)
     eye_close(e);
 }
 
+/* The screen shrinks and grows again under an open eye, and the shared memory with it. */
+static void screen_changes_its_size(void **state)
+{
+    static const int sizes[][2] = {{320, 200}, {W, H}, {33, 17}};
+    struct xvfb x;
+    assert_true(xvfb_start(&x, W, H, 24, NULL));
+    struct painter p = painter_open(&x);
+    struct eye *e = open_eye(&(struct eye_options){.display = x.display});
+    struct frame f = take(e);
+    frame_done(&f);
+    for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
+        int w = sizes[i][0], h = sizes[i][1];
+        xcb_generic_error_t *error = xcb_request_check(
+            p.c, xcb_randr_set_screen_size_checked(p.c, p.screen->root, (uint16_t)w, (uint16_t)h,
+                                                   100, 100));
+        if (error) { /* an output still shows the old size: switch it off first */
+            free(error);
+            xcb_randr_get_screen_resources_current_reply_t *r =
+                xcb_randr_get_screen_resources_current_reply(
+                    p.c, xcb_randr_get_screen_resources_current(p.c, p.screen->root), NULL);
+            xcb_randr_crtc_t crtc = xcb_randr_get_screen_resources_current_crtcs(r)[0];
+            free(xcb_randr_set_crtc_config_reply(
+                p.c,
+                xcb_randr_set_crtc_config(p.c, crtc, XCB_CURRENT_TIME, r->config_timestamp, 0, 0,
+                                          XCB_NONE, XCB_RANDR_ROTATION_ROTATE_0, 0, NULL),
+                NULL));
+            free(r);
+            assert_null(xcb_request_check(
+                p.c, xcb_randr_set_screen_size_checked(p.c, p.screen->root, (uint16_t)w,
+                                                       (uint16_t)h, 100, 100)));
+        }
+        painter_fill(&p, p.screen->root, 0, 0, w, h, 0x123456);
+        f = take(e);
+        assert_int_equal(f.w, w);
+        assert_int_equal(f.h, h);
+        expect_pixel(&f, w - 1, h - 1, 0x123456);
+        frame_done(&f);
+    }
+    /* with its only output off, the whole screen is still there to be named */
+    struct eye_output *list = NULL;
+    int n = 0;
+    assert_int_equal(eye_outputs(e, &list, &n, NULL), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].rect.w, 33);
+    free(list);
+    eye_close(e);
+    xcb_disconnect(p.c);
+    xvfb_stop(&x);
+}
+
 static void dead_server_is_an_error(void **state)
 {
     for (int no_shm = 0; no_shm < 2; no_shm++) {
@@ -587,6 +638,7 @@ int main(void)
         cmocka_unit_test(damage_is_reported),
         cmocka_unit_test(damage_counts_only_the_window),
         cmocka_unit_test(window_queries),
+        cmocka_unit_test(screen_changes_its_size),
         cmocka_unit_test(dead_server_is_an_error),
         cmocka_unit_test(no_server_is_an_error),
         cmocka_unit_test(depths),
