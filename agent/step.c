@@ -226,7 +226,7 @@ static void refuse(struct agent *a, const char *why)
 {
     struct step *s = &a->task.step;
     s->effect = (struct effect){.kind = EFFECT_REFUSED};
-    snprintf(s->effect.evidence, sizeof s->effect.evidence, "%s", why);
+    snprintf(s->effect.evidence, sizeof s->effect.evidence, "%.255s", why);
     conclude(a);
 }
 

@@ -1,0 +1,542 @@
+/* Byte-level BPE as tokenizer.json describes it: NFC, the Split regex (PCRE2), bytes, merges by rank.
+ *
+ * A piece is merged with a heap of candidate pairs over a linked list, so a hostile run of a
+ * million letters costs n log n. Token strings are kept as bytes; the printable alphabet of the
+ * file is undone while reading. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "model/bpe.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <pcre2.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#define FILE_MAX_BYTES ((size_t)256 << 20)
+#define TOKENS_MAX (1 << 22)
+
+struct token {
+    char *s; /* bytes, NUL behind them */
+    size_t n;
+    bool special, added;
+};
+
+struct merge {
+    int32_t left, right, into;
+    int32_t rank; /* -1: an empty slot */
+};
+
+struct bpe {
+    struct token *tokens;
+    int n_tokens;
+    int32_t of_byte[256];
+    struct merge *merges; /* open addressing, size is a power of two */
+    size_t n_slots;
+    int32_t *added; /* ids, longest string first */
+    int n_added;
+    bool nfc;
+    pcre2_code *regex;
+};
+
+/* The file's alphabet: printable Latin-1 stands for itself, the other bytes follow from U+0100. */
+static void byte_alphabet(int of_cp[512])
+{
+    int next = 256;
+    for (int i = 0; i < 512; i++)
+        of_cp[i] = -1;
+    for (int b = 0; b < 256; b++) {
+        bool plain = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+        of_cp[plain ? b : next++] = b;
+    }
+}
+
+static int decode_token(const char *s, char **ret, size_t *ret_n)
+{
+    int of_cp[512];
+    byte_alphabet(of_cp);
+    size_t n = strlen(s), out = 0;
+    char *b = mem_alloc(n + 1);
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        i += (size_t)utf8_next(s + i, n - i, &cp);
+        if (cp >= 512 || of_cp[cp] < 0) {
+            free(b);
+            return -EINVAL;
+        }
+        b[out++] = (char)of_cp[cp];
+    }
+    b[out] = 0;
+    *ret = b;
+    *ret_n = out;
+    return 0;
+}
+
+static size_t slot_of(const struct bpe *b, int32_t l, int32_t r)
+{
+    uint64_t h = ((uint64_t)(uint32_t)l << 32 | (uint32_t)r) * 0x9e3779b97f4a7c15u;
+    return (size_t)(h >> 32) & (b->n_slots - 1);
+}
+
+static const struct merge *find_merge(const struct bpe *b, int32_t l, int32_t r)
+{
+    for (size_t i = slot_of(b, l, r); b->merges[i].rank >= 0; i = (i + 1) & (b->n_slots - 1))
+        if (b->merges[i].left == l && b->merges[i].right == r)
+            return &b->merges[i];
+    return NULL;
+}
+
+static void add_merge(struct bpe *b, struct merge m)
+{
+    size_t i = slot_of(b, m.left, m.right);
+    while (b->merges[i].rank >= 0) {
+        if (b->merges[i].left == m.left && b->merges[i].right == m.right)
+            return;
+        i = (i + 1) & (b->n_slots - 1);
+    }
+    b->merges[i] = m;
+}
+
+static int set_token(struct bpe *b, json_t *id, struct token t, const char *path, struct err *err)
+{
+    json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
+    if (i < 0 || i >= TOKENS_MAX) {
+        free(t.s);
+        return err_set(err, -EINVAL, "%s: a token has the id %lld, expected 0 to %d", path,
+                       (long long)i, TOKENS_MAX - 1);
+    }
+    if (i >= b->n_tokens) {
+        b->tokens = mem_realloc(b->tokens, (size_t)(i + 1) * sizeof *b->tokens);
+        memset(b->tokens + b->n_tokens, 0, (size_t)(i + 1 - b->n_tokens) * sizeof *b->tokens);
+        b->n_tokens = (int)i + 1;
+    }
+    free(b->tokens[i].s);
+    b->tokens[i] = t;
+    return 0;
+}
+
+static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char *path,
+                       struct err *err)
+{
+    size_t n = json_array_size(merges);
+    if (n > TOKENS_MAX)
+        return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n, TOKENS_MAX);
+    b->n_slots = 16;
+    while (b->n_slots < 2 * n + 1)
+        b->n_slots *= 2;
+    b->merges = mem_alloc(b->n_slots * sizeof *b->merges);
+    for (size_t i = 0; i < b->n_slots; i++)
+        b->merges[i].rank = -1;
+    AUTO(str_done) struct str l = {0}, r = {0}, both = {0};
+    for (size_t i = 0; i < n; i++) {
+        json_t *m = json_array_get(merges, i);
+        const char *a = NULL, *c = NULL;
+        str_reset(&l);
+        str_reset(&r);
+        str_reset(&both);
+        if (json_is_string(m)) {
+            a = json_string_value(m);
+            const char *space = strchr(a, ' ');
+            if (space && space > a && space[1]) {
+                str_add(&l, a, (size_t)(space - a));
+                str_puts(&r, space + 1);
+            }
+        } else if (json_array_size(m) == 2) {
+            a = json_string_value(json_array_get(m, 0));
+            c = json_string_value(json_array_get(m, 1));
+            if (a && c) {
+                str_puts(&l, a);
+                str_puts(&r, c);
+            }
+        }
+        str_puts(&both, str_cstr(&l));
+        str_puts(&both, str_cstr(&r));
+        json_t *x = json_object_get(vocab, str_cstr(&l)), *y = json_object_get(vocab, str_cstr(&r));
+        json_t *z = json_object_get(vocab, str_cstr(&both));
+        if (!l.n || !r.n || !x || !y || !z)
+            return err_set(err, -EINVAL, "%s: merge %zu does not name tokens of the vocabulary", path,
+                           i);
+        add_merge(b, (struct merge){(int32_t)json_integer_value(x), (int32_t)json_integer_value(y),
+                                    (int32_t)json_integer_value(z), (int32_t)i});
+    }
+    return 0;
+}
+
+static const char *find_regex(json_t *pre)
+{
+    const char *type = json_string_value(json_object_get(pre, "type"));
+    if (str_eq(type, "Split"))
+        return json_string_value(json_object_get(json_object_get(pre, "pattern"), "Regex"));
+    size_t i;
+    json_t *one;
+    const char *found = NULL;
+    json_array_foreach(json_object_get(pre, "pretokenizers"), i, one)
+    {
+        if (!found)
+            found = find_regex(one);
+    }
+    return found;
+}
+
+static bool has_nfc(json_t *norm)
+{
+    if (str_eq(json_string_value(json_object_get(norm, "type")), "NFC"))
+        return true;
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(norm, "normalizers"), i, one)
+    {
+        if (has_nfc(one))
+            return true;
+    }
+    return false;
+}
+
+static const struct bpe *sorting; /* qsort has no argument; bpe_open runs on one thread */
+static int longest_first(const void *x, const void *y)
+{
+    size_t a = sorting->tokens[*(const int32_t *)x].n, b = sorting->tokens[*(const int32_t *)y].n;
+    return a < b ? 1 : a > b ? -1 : 0;
+}
+
+static int read_file(struct bpe *b, json_t *root, const char *path, struct err *err)
+{
+    json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
+    const char *key;
+    json_t *value;
+    int rc = 0;
+    if (!json_is_object(vocab))
+        return err_set(err, -EINVAL, "%s has no model.vocab", path);
+    json_object_foreach(vocab, key, value)
+    {
+        struct token t = {0};
+        if (decode_token(key, &t.s, &t.n) < 0)
+            return err_set(err, -EINVAL, "%s: token \"%.40s\" is not in the byte alphabet", path, key);
+        if ((rc = set_token(b, value, t, path, err)) < 0)
+            return rc;
+        if (t.n == 1)
+            b->of_byte[(uint8_t)t.s[0]] = (int32_t)json_integer_value(value);
+    }
+    for (int i = 0; i < 256; i++)
+        if (b->of_byte[i] < 0)
+            return err_set(err, -EINVAL, "%s has no token for the byte 0x%02x", path, i);
+    rc = read_merges(b, vocab, json_object_get(model, "merges"), path, err);
+    if (rc < 0)
+        return rc;
+
+    size_t i;
+    json_array_foreach(json_object_get(root, "added_tokens"), i, value)
+    {
+        const char *text = json_string_value(json_object_get(value, "content"));
+        if (!text || !*text)
+            return err_set(err, -EINVAL, "%s: added token %zu has no content", path, i);
+        struct token t = {mem_strdup(text), strlen(text),
+                          json_is_true(json_object_get(value, "special")), true};
+        if ((rc = set_token(b, json_object_get(value, "id"), t, path, err)) < 0)
+            return rc;
+    }
+    b->added = mem_alloc((size_t)b->n_tokens * sizeof *b->added);
+    for (int k = 0; k < b->n_tokens; k++)
+        if (b->tokens[k].added)
+            b->added[b->n_added++] = k;
+    sorting = b;
+    qsort(b->added, (size_t)b->n_added, sizeof *b->added, longest_first);
+
+    b->nfc = has_nfc(json_object_get(root, "normalizer"));
+    const char *regex = find_regex(json_object_get(root, "pre_tokenizer"));
+    if (!regex)
+        return err_set(err, -ENOTSUP, "%s: its pre_tokenizer has no Split with a Regex", path);
+    int code;
+    PCRE2_SIZE at;
+    b->regex = pcre2_compile((PCRE2_SPTR)regex, strlen(regex),
+                             PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
+    if (!b->regex)
+        return err_set(err, -EINVAL, "%s: its Split regex is bad at character %zu", path, at);
+    return 0;
+}
+
+int bpe_open(const char *dir, struct bpe **ret, struct err *err)
+{
+    AUTO_FREE char *path = file_join(dir, "tokenizer.json");
+    AUTO_FREE char *text = NULL;
+    size_t n;
+    int rc = file_read(path, FILE_MAX_BYTES, &text, &n, err);
+    if (rc < 0)
+        return rc;
+    json_error_t e;
+    json_t *root = json_loadb(text, n, 0, &e);
+    if (!root)
+        return err_set(err, -EINVAL, "%s is not JSON (line %d: %s)", path, e.line, e.text);
+    struct bpe *b = mem_zalloc(sizeof *b);
+    memset(b->of_byte, 0xff, sizeof b->of_byte);
+    rc = read_file(b, root, path, err);
+    json_decref(root);
+    if (rc < 0) {
+        bpe_close(b);
+        return rc;
+    }
+    *ret = b;
+    return 0;
+}
+
+void bpe_close(struct bpe *b)
+{
+    if (!b)
+        return;
+    for (int i = 0; i < b->n_tokens; i++)
+        free(b->tokens[i].s);
+    free(b->tokens);
+    free(b->merges);
+    free(b->added);
+    pcre2_code_free(b->regex);
+    free(b);
+}
+
+int bpe_n_tokens(const struct bpe *b)
+{
+    return b->n_tokens;
+}
+
+const char *bpe_token(const struct bpe *b, int32_t id, size_t *n)
+{
+    if (id < 0 || id >= b->n_tokens || !b->tokens[id].s)
+        return NULL;
+    *n = b->tokens[id].n;
+    return b->tokens[id].s;
+}
+
+bool bpe_is_special(const struct bpe *b, int32_t id)
+{
+    return id >= 0 && id < b->n_tokens && b->tokens[id].special;
+}
+
+int32_t bpe_find_special(const struct bpe *b, const char *text)
+{
+    for (int i = 0; i < b->n_added; i++)
+        if (strcmp(b->tokens[b->added[i]].s, text) == 0)
+            return b->added[i];
+    return -1;
+}
+
+/* encoding */
+
+struct ids {
+    int32_t *v;
+    size_t n, cap;
+};
+
+static void push(struct ids *o, int32_t id)
+{
+    if (o->n == o->cap) {
+        o->cap = o->cap ? 2 * o->cap : 64;
+        o->v = mem_realloc(o->v, o->cap * sizeof *o->v);
+    }
+    o->v[o->n++] = id;
+}
+
+struct node {
+    int32_t id;        /* -1 once merged away */
+    int32_t prev, next;
+};
+
+struct pair {
+    int32_t rank, left; /* left: index of the node */
+    int32_t l, r;       /* ids when it was found; stale when they differ */
+};
+
+static bool before(struct pair a, struct pair b)
+{
+    return a.rank != b.rank ? a.rank < b.rank : a.left < b.left;
+}
+
+static void heap_push(struct pair *h, size_t *n, struct pair p)
+{
+    size_t i = (*n)++;
+    while (i && before(p, h[(i - 1) / 2])) {
+        h[i] = h[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    h[i] = p;
+}
+
+static struct pair heap_pop(struct pair *h, size_t *n)
+{
+    struct pair top = h[0], last = h[--*n];
+    size_t i = 0;
+    for (;;) {
+        size_t c = 2 * i + 1;
+        if (c >= *n)
+            break;
+        if (c + 1 < *n && before(h[c + 1], h[c]))
+            c++;
+        if (!before(h[c], last))
+            break;
+        h[i] = h[c];
+        i = c;
+    }
+    h[i] = last;
+    return top;
+}
+
+static void try_pair(const struct bpe *b, const struct node *nodes, int32_t left, struct pair *heap,
+                     size_t *n)
+{
+    if (left < 0 || nodes[left].next < 0)
+        return;
+    int32_t l = nodes[left].id, r = nodes[nodes[left].next].id;
+    const struct merge *m = find_merge(b, l, r);
+    if (m)
+        heap_push(heap, n, (struct pair){m->rank, left, l, r});
+}
+
+static void encode_piece(const struct bpe *b, const char *s, size_t n, struct ids *out)
+{
+    if (n == 1) {
+        push(out, b->of_byte[(uint8_t)s[0]]);
+        return;
+    }
+    struct node small[64], *nodes = n <= 64 ? small : mem_alloc(n * sizeof *nodes);
+    struct pair few[192], *heap = n <= 64 ? few : mem_alloc(3 * n * sizeof *heap);
+    size_t n_heap = 0;
+    for (size_t i = 0; i < n; i++)
+        nodes[i] = (struct node){b->of_byte[(uint8_t)s[i]], (int32_t)i - 1,
+                                 i + 1 < n ? (int32_t)i + 1 : -1};
+    for (size_t i = 0; i + 1 < n; i++)
+        try_pair(b, nodes, (int32_t)i, heap, &n_heap);
+    while (n_heap) {
+        struct pair p = heap_pop(heap, &n_heap);
+        struct node *l = &nodes[p.left];
+        if (l->id != p.l || l->next < 0 || nodes[l->next].id != p.r)
+            continue;
+        int32_t gone = l->next;
+        l->id = find_merge(b, p.l, p.r)->into;
+        l->next = nodes[gone].next;
+        nodes[gone].id = -1;
+        if (l->next >= 0)
+            nodes[l->next].prev = p.left;
+        try_pair(b, nodes, l->prev, heap, &n_heap);
+        try_pair(b, nodes, p.left, heap, &n_heap);
+    }
+    for (int32_t i = 0; i >= 0; i = nodes[i].next)
+        push(out, nodes[i].id);
+    if (nodes != small) {
+        free(nodes);
+        free(heap);
+    }
+}
+
+/* A stretch without added tokens: NFC, split, merge. */
+static int encode_plain(const struct bpe *b, const char *s, size_t n, struct ids *out,
+                        struct err *err)
+{
+    utf8proc_uint8_t *nfc = NULL;
+    if (b->nfc) {
+        utf8proc_ssize_t len =
+            utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &nfc,
+                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+        if (len >= 0) {
+            s = (const char *)nfc;
+            n = (size_t)len;
+        }
+    }
+    pcre2_match_data *md = pcre2_match_data_create(1, NULL);
+    size_t at = 0;
+    int rc = 0;
+    while (at < n) {
+        int m = pcre2_match(b->regex, (PCRE2_SPTR)s, n, at, PCRE2_NO_UTF_CHECK, md, NULL);
+        if (m == PCRE2_ERROR_NOMATCH) {
+            encode_piece(b, s + at, n - at, out);
+            break;
+        }
+        if (m < 0) {
+            rc = err_set(err, -EINVAL, "the tokenizer's regex failed on a text of %zu bytes (PCRE2 "
+                                       "error %d)", n, m);
+            break;
+        }
+        PCRE2_SIZE *o = pcre2_get_ovector_pointer(md);
+        if (o[0] > at)
+            encode_piece(b, s + at, o[0] - at, out);
+        if (o[1] > o[0])
+            encode_piece(b, s + o[0], o[1] - o[0], out);
+        else
+            encode_piece(b, s + o[0], 1, out); /* an empty match must not stop us */
+        at = o[1] > o[0] ? o[1] : o[0] + 1;
+    }
+    pcre2_match_data_free(md);
+    free(nfc);
+    return rc;
+}
+
+int bpe_encode(const struct bpe *b, const char *text, size_t n, bool parse_special,
+               int32_t **ret_ids, int *ret_n, struct err *err)
+{
+    /* malformed bytes become U+FFFD, so that the regex may trust its input */
+    AUTO(str_done) struct str clean = {.max = (size_t)1 << 30};
+    if (!utf8_valid(text, n)) {
+        for (size_t i = 0; i < n;) {
+            uint32_t cp;
+            char c[4];
+            i += (size_t)utf8_next(text + i, n - i, &cp);
+            str_add(&clean, c, (size_t)utf8_put(c, cp));
+        }
+        text = str_cstr(&clean);
+        n = clean.n;
+    }
+    bool starts[256] = {false};
+    for (int i = 0; i < b->n_added; i++)
+        starts[(uint8_t)b->tokens[b->added[i]].s[0]] = true;
+
+    struct ids out = {0};
+    size_t begin = 0;
+    int rc = 0;
+    for (size_t i = 0; i <= n && rc == 0; i++) {
+        int32_t hit = -1;
+        if (i < n && starts[(uint8_t)text[i]]) {
+            for (int k = 0; k < b->n_added && hit < 0; k++) {
+                const struct token *t = &b->tokens[b->added[k]];
+                if ((parse_special || !t->special) && t->n <= n - i &&
+                    memcmp(t->s, text + i, t->n) == 0)
+                    hit = b->added[k];
+            }
+        }
+        if (hit < 0 && i < n)
+            continue;
+        if (i > begin)
+            rc = encode_plain(b, text + begin, i - begin, &out, err);
+        if (hit >= 0) {
+            push(&out, hit);
+            i += b->tokens[hit].n - 1;
+            begin = i + 1;
+        }
+    }
+    if (rc == 0 && out.n > INT32_MAX)
+        rc = err_set(err, -EFBIG, "the text has too many tokens");
+    if (rc < 0) {
+        free(out.v);
+        return rc;
+    }
+    *ret_ids = out.v ? out.v : mem_zalloc(sizeof(int32_t));
+    *ret_n = (int)out.n;
+    return 0;
+}
+
+char *bpe_decode(const struct bpe *b, const int32_t *ids, int n, bool skip_special)
+{
+    struct str raw = {0}, text = {0};
+    for (int i = 0; i < n; i++) {
+        size_t len;
+        const char *s = bpe_token(b, ids[i], &len);
+        if (s && !(skip_special && bpe_is_special(b, ids[i])))
+            str_add(&raw, s, len);
+    }
+    for (size_t i = 0; i < raw.n;) {
+        uint32_t cp;
+        char c[4];
+        i += (size_t)utf8_next(raw.s + i, raw.n - i, &cp);
+        str_add(&text, c, (size_t)utf8_put(c, cp));
+    }
+    str_done(&raw);
+    return str_take(&text);
+}

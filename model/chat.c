@@ -1,0 +1,123 @@
+/* MiMo's chat template: messages to token ids. Control tokens go in by id, texts as plain text, so
+ * nothing a user or a screen says can close a turn or open another. */
+#include "model/chat.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SYSTEM_TEXT "You are MiMo, an AI assistant developed by Xiaomi."
+
+struct builder {
+    const struct bpe *bpe;
+    int32_t *ids;
+    int n, cap;
+    struct chat_image *images;
+    int n_images;
+    int32_t im_start, im_end, vision_start, vision_end, image_pad;
+    struct err *err;
+    int rc;
+    struct str text; /* plain text not yet encoded: pieces are merged over part borders */
+};
+
+static void put(struct builder *b, int32_t id)
+{
+    if (b->n == b->cap) {
+        b->cap = b->cap ? 2 * b->cap : 256;
+        b->ids = mem_realloc(b->ids, (size_t)b->cap * sizeof *b->ids);
+    }
+    b->ids[b->n++] = id;
+}
+
+static void flush(struct builder *b)
+{
+    int32_t *ids;
+    int n;
+    if (b->rc < 0 || !b->text.n)
+        return;
+    if (b->text.overflow)
+        b->rc = err_set(b->err, -EFBIG, "the conversation's text is longer than 64 MiB");
+    else
+        b->rc = bpe_encode(b->bpe, b->text.s, b->text.n, false, &ids, &n, b->err);
+    str_reset(&b->text);
+    if (b->rc < 0)
+        return;
+    for (int i = 0; i < n; i++)
+        put(b, ids[i]);
+    free(ids);
+}
+
+static void control(struct builder *b, int32_t id)
+{
+    flush(b);
+    put(b, id);
+}
+
+static void image(struct builder *b, const struct patches *p)
+{
+    control(b, b->vision_start);
+    b->images = mem_realloc(b->images, (size_t)(b->n_images + 1) * sizeof *b->images);
+    b->images[b->n_images++] = (struct chat_image){b->n, p};
+    for (int i = patches_n_tokens(p); i > 0; i--)
+        put(b, b->image_pad);
+    control(b, b->vision_end);
+}
+
+static int need(struct builder *b, const char *name)
+{
+    int32_t id = bpe_find_special(b->bpe, name);
+    if (id < 0 && b->rc == 0)
+        b->rc = err_set(b->err, -EINVAL, "the tokenizer has no token %s", name);
+    return id;
+}
+
+int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct vlm_request *r,
+               int32_t **ret_ids, int *ret_n, struct chat_image **ret_images, int *ret_n_images,
+               struct err *err)
+{
+    struct builder b = {.bpe = bpe, .err = err};
+    b.im_start = need(&b, "<|im_start|>");
+    b.im_end = need(&b, "<|im_end|>");
+    b.vision_start = need(&b, "<|vision_start|>");
+    b.vision_end = need(&b, "<|vision_end|>");
+    b.image_pad = need(&b, "<|image_pad|>");
+    if (b.rc == 0 && (r->n_messages < 1 || strcmp(r->messages[0].role, "system") != 0)) {
+        control(&b, b.im_start);
+        str_puts(&b.text, "system\n" SYSTEM_TEXT);
+        control(&b, b.im_end);
+        str_puts(&b.text, "\n");
+    }
+    for (int i = 0; i < r->n_messages && b.rc == 0; i++) {
+        const struct vlm_message *m = &r->messages[i];
+        control(&b, b.im_start);
+        str_puts(&b.text, m->role);
+        str_puts(&b.text, "\n");
+        for (int k = 0; k < m->n_parts && b.rc == 0; k++) {
+            if (m->parts[k].kind == VLM_IMAGE)
+                image(&b, m->parts[k].image);
+            else
+                str_puts(&b.text, m->parts[k].text);
+        }
+        control(&b, b.im_end);
+        str_puts(&b.text, "\n");
+    }
+    if (b.rc == 0) {
+        control(&b, b.im_start);
+        str_puts(&b.text, "assistant\n");
+        if (r->prefill)
+            str_puts(&b.text, r->prefill);
+        flush(&b);
+    }
+    str_done(&b.text);
+    if (b.rc < 0) {
+        free(b.ids);
+        free(b.images);
+        return b.rc;
+    }
+    *ret_ids = b.ids;
+    *ret_n = b.n;
+    *ret_images = b.images;
+    *ret_n_images = b.n_images;
+    return 0;
+}

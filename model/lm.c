@@ -1,0 +1,152 @@
+/* The decoder of Qwen2.5-VL. For every layer
+ *
+ *     x += o(attention(rotate(qkv(norm1 x)), cache))       grouped queries, causal
+ *     x += down(silu(gate(norm2 x)) * up(norm2 x))
+ *
+ * and logits = head(norm x), where the head may be the embedding. */
+#include "model/lm.h"
+
+#include "base/mem.h"
+#include "model/mrope.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+static int load_layer(struct lm *m, struct lm_layer *k, int i, struct load *l, struct err *err)
+{
+    int d = m->d, n_q = m->n_head * m->d_head, n_kv = m->n_kv_head * m->d_head, r;
+    struct load_part qkv[] = {{"model.layers.%d.self_attn.q_proj", n_q},
+                              {"model.layers.%d.self_attn.k_proj", n_kv},
+                              {"model.layers.%d.self_attn.v_proj", n_kv}};
+    struct load_part o = {"model.layers.%d.self_attn.o_proj", d};
+    struct load_part gate_up[] = {{"model.layers.%d.mlp.gate_proj", m->n_inner},
+                                  {"model.layers.%d.mlp.up_proj", m->n_inner}};
+    struct load_part down = {"model.layers.%d.mlp.down_proj", d};
+
+    if ((r = load_vector(l, i, "model.layers.%d.input_layernorm.weight", d, &k->norm1, err)) < 0 ||
+        (r = load_vector(l, i, "model.layers.%d.post_attention_layernorm.weight", d, &k->norm2,
+                         err)) < 0 ||
+        (r = load_linear(l, i, qkv, 3, d, true, &k->qkv, err)) < 0 ||
+        (r = load_linear(l, i, &o, 1, n_q, false, &k->o, err)) < 0 ||
+        (r = load_linear(l, i, gate_up, 2, d, false, &k->gate_up, err)) < 0 ||
+        (r = load_linear(l, i, &down, 1, m->n_inner, false, &k->down, err)) < 0)
+        return r;
+    l->b->kv_alloc(l->b, m->n_kv_head, m->d_head, m->n_ctx, &k->kv);
+    load_step(l);
+    return 0;
+}
+
+static void alloc_scratch(struct lm *m)
+{
+    size_t n = LM_CHUNK, half = (size_t)m->d_head / 2;
+    size_t n_q = (size_t)m->n_head * (size_t)m->d_head;
+    size_t n_kv = (size_t)m->n_kv_head * (size_t)m->d_head;
+
+    m->x = mem_aligned(sizeof(float) * n * (size_t)m->d);
+    m->h = mem_aligned(sizeof(float) * n * MAX((size_t)m->d, n_q));
+    m->qkv = mem_aligned(sizeof(float) * n * (n_q + 2 * n_kv));
+    m->wide = mem_aligned(sizeof(float) * n * 2 * (size_t)m->n_inner);
+    m->inner = mem_aligned(sizeof(float) * n * (size_t)m->n_inner);
+    m->cosine = mem_aligned(sizeof(float) * n * half);
+    m->sine = mem_aligned(sizeof(float) * n * half);
+}
+
+int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l, struct err *err)
+{
+    struct load_part head = {"lm_head", c->n_vocab};
+    struct load_part tied = {"model.embed_tokens", c->n_vocab};
+    int r;
+
+    *m = (struct lm){.d = c->d_model, .n_head = c->n_heads, .n_kv_head = c->n_kv_heads,
+                     .d_head = c->d_head, .n_inner = c->d_ff, .n_layers = c->n_layers,
+                     .n_vocab = c->n_vocab, .n_ctx = n_ctx, .eps = c->rms_eps,
+                     .theta = c->rope_theta};
+    memcpy(m->section, c->mrope_section, sizeof(m->section));
+    m->layers = mem_zalloc(sizeof(*m->layers) * (size_t)m->n_layers);
+    r = load_raw(l, "model.embed_tokens.weight", m->n_vocab, m->d, &m->embed, err);
+    for (int i = 0; i < m->n_layers && r == 0; i++)
+        r = load_layer(m, &m->layers[i], i, l, err);
+    if (r == 0)
+        r = load_vector(l, 0, "model.norm.weight", m->d, &m->norm, err);
+    if (r == 0)
+        r = load_linear(l, 0, c->tie_embeddings ? &tied : &head, 1, m->d, false, &m->head, err);
+    if (r == 0) {
+        if (!c->tie_embeddings)
+            l->n_params += (int64_t)m->n_vocab * m->d;
+        alloc_scratch(m);
+    }
+    return r;
+}
+
+void lm_done(struct lm *m, struct backend *b)
+{
+    for (int i = 0; i < m->n_layers && m->layers; i++) {
+        struct lm_layer *k = &m->layers[i];
+        free(k->norm1);
+        free(k->norm2);
+        b->weight_done(b, &k->qkv);
+        b->weight_done(b, &k->o);
+        b->weight_done(b, &k->gate_up);
+        b->weight_done(b, &k->down);
+        b->kv_done(b, &k->kv);
+    }
+    b->weight_done(b, &m->head);
+    free(m->layers);
+    free(m->norm);
+    free(m->x);
+    free(m->h);
+    free(m->qkv);
+    free(m->wide);
+    free(m->inner);
+    free(m->cosine);
+    free(m->sine);
+}
+
+void lm_embed(const struct lm *m, int32_t id, float *ret)
+{
+    load_convert(&m->embed, (size_t)id * (size_t)m->d, (size_t)m->d, ret);
+}
+
+int lm_forward(struct lm *m, struct backend *b, int n, int past, const int32_t *pos, int ld_pos,
+               const atomic_bool *cancel, struct err *err)
+{
+    size_t d = (size_t)m->d, n_q = (size_t)m->n_head * (size_t)m->d_head;
+    size_t n_kv = (size_t)m->n_kv_head * (size_t)m->d_head, ld = n_q + 2 * n_kv;
+    size_t ff = (size_t)m->n_inner, half = (size_t)m->d_head / 2;
+
+    mrope_angles(pos, ld_pos, n, m->d_head, m->section, m->theta, m->cosine, m->sine);
+    for (int i = 0; i < m->n_layers; i++) {
+        struct lm_layer *k = &m->layers[i];
+        /* After the last layer's keys and values are stored only the last row is wanted. */
+        int from = i == m->n_layers - 1 ? n - 1 : 0, rows = n - from;
+        float *x = m->x + (size_t)from * d;
+        float *q = m->qkv + (size_t)from * ld;
+
+        if (cancel && atomic_load(cancel))
+            return err_set(err, -ECANCELED, "Cancelled.");
+        b->rms_norm(b, m->x, k->norm1, n, m->d, m->eps, m->h);
+        b->linear(b, &k->qkv, m->h, d, n, m->qkv, ld, false);
+        b->rope(b, q, ld, rows, m->n_head, m->d_head, m->cosine + (size_t)from * half,
+                m->sine + (size_t)from * half);
+        b->rope(b, m->qkv + n_q, ld, n, m->n_kv_head, m->d_head, m->cosine, m->sine);
+        b->kv_put(b, &k->kv, m->qkv + n_q, m->qkv + n_q + n_kv, ld, n, past);
+        struct span all = {0, rows};
+        b->attend(b, &(struct attend){
+                         .q = q, .ld_q = ld, .out = m->h, .ld_out = n_q, .n_head = m->n_head,
+                         .scale = 1.0f / sqrtf((float)m->d_head), .kv = &k->kv, .spans = &all,
+                         .n_spans = 1, .causal = true, .base = past + from});
+        b->linear(b, &k->o, m->h, n_q, rows, x, d, true);
+        b->rms_norm(b, x, k->norm2, rows, m->d, m->eps, m->h);
+        b->linear(b, &k->gate_up, m->h, d, rows, m->wide, 2 * ff, false);
+        b->silu_mul(b, m->wide, rows, m->n_inner, m->inner);
+        b->linear(b, &k->down, m->inner, ff, rows, x, d, true);
+    }
+    return 0;
+}
+
+void lm_logits(struct lm *m, struct backend *b, int row, float *ret)
+{
+    b->rms_norm(b, m->x + (size_t)row * (size_t)m->d, m->norm, 1, m->d, m->eps, m->h);
+    b->linear(b, &m->head, m->h, (size_t)m->d, 1, ret, (size_t)m->n_vocab, false);
+}

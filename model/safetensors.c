@@ -1,0 +1,241 @@
+/* Maps one .safetensors file or the shards of an index and checks every header against its file
+ * before a tensor is handed out: lengths, offsets, shapes and types come from outside. */
+#include "model/safetensors.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEADER_MAX ((uint64_t)100 << 20)
+#define SHARDS_MAX 1000
+#define TENSORS_MAX 1000000
+
+struct shard {
+    char *name;
+    const uint8_t *data;
+    size_t n;
+};
+
+struct entry {
+    char *name;
+    struct tensor t;
+};
+
+struct safetensors {
+    struct shard *shards;
+    int n_shards;
+    struct entry *entries; /* sorted by name after opening */
+    size_t n_entries, cap;
+};
+
+static const struct {
+    const char *name;
+    enum tensor_dtype dtype;
+    size_t size;
+} dtypes[] = {
+    {"F32", TENSOR_F32, 4},   {"BF16", TENSOR_BF16, 2}, {"F16", TENSOR_F16, 2},
+    {"F64", TENSOR_OTHER, 8}, {"I64", TENSOR_OTHER, 8}, {"I32", TENSOR_OTHER, 4},
+    {"I16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},  {"U8", TENSOR_OTHER, 1},
+    {"BOOL", TENSOR_OTHER, 1},
+};
+
+const char *tensor_dtype_name(enum tensor_dtype d)
+{
+    for (size_t i = 0; i < N_ELEMENTS(dtypes); i++)
+        if (dtypes[i].dtype == d && d != TENSOR_OTHER)
+            return dtypes[i].name;
+    return "another type";
+}
+
+static int read_entry(struct safetensors *s, const struct shard *sh, uint64_t begin,
+                      const char *name, json_t *j, struct err *err)
+{
+    const char *dtype = json_string_value(json_object_get(j, "dtype"));
+    json_t *shape = json_object_get(j, "shape"), *off = json_object_get(j, "data_offsets");
+    struct tensor t = {.dtype = TENSOR_OTHER};
+    size_t bytes = 0;
+    for (size_t i = 0; dtype && i < N_ELEMENTS(dtypes); i++) {
+        if (strcmp(dtype, dtypes[i].name) == 0) {
+            t.dtype = dtypes[i].dtype;
+            bytes = dtypes[i].size;
+        }
+    }
+    if (!bytes)
+        return err_set(err, -ENOTSUP, "%s: tensor %.80s has the type \"%.20s\", which is not known",
+                       sh->name, name, dtype ? dtype : "missing");
+    if (!json_is_array(shape) || json_array_size(shape) > N_ELEMENTS(t.shape))
+        return err_set(err, -EINVAL, "%s: tensor %.80s has no shape of at most %zu dimensions",
+                       sh->name, name, N_ELEMENTS(t.shape));
+    t.rank = (int)json_array_size(shape);
+    for (int i = 0; i < t.rank; i++) {
+        json_t *d = json_array_get(shape, (size_t)i);
+        if (!json_is_integer(d) || json_integer_value(d) < 0 ||
+            mem_mul(&bytes, bytes, (size_t)json_integer_value(d)))
+            return err_set(err, -EINVAL, "%s: tensor %.80s has an impossible dimension %d", sh->name,
+                           name, i);
+        t.shape[i] = json_integer_value(d);
+    }
+    json_t *lo = json_array_get(off, 0), *hi = json_array_get(off, 1);
+    if (json_array_size(off) != 2 || !json_is_integer(lo) || !json_is_integer(hi) ||
+        json_integer_value(lo) < 0 || json_integer_value(hi) < json_integer_value(lo))
+        return err_set(err, -EINVAL, "%s: tensor %.80s has no valid data_offsets", sh->name, name);
+    uint64_t from = (uint64_t)json_integer_value(lo), to = (uint64_t)json_integer_value(hi);
+    if (to > sh->n - begin)
+        return err_set(err, -EINVAL,
+                       "%s: tensor %.80s ends at byte %llu but the file has %llu bytes of data; it is "
+                       "truncated or its header lies",
+                       sh->name, name, (unsigned long long)to, (unsigned long long)(sh->n - begin));
+    if (to - from != bytes)
+        return err_set(err, -EINVAL,
+                       "%s: tensor %.80s has %llu bytes, its type and shape want %zu", sh->name,
+                       name, (unsigned long long)(to - from), bytes);
+    t.data = sh->data + begin + from;
+    if (s->n_entries == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 256;
+        s->entries = mem_realloc(s->entries, s->cap * sizeof *s->entries);
+    }
+    if (s->n_entries >= TENSORS_MAX)
+        return err_set(err, -EINVAL, "%s holds more than %d tensors", sh->name, TENSORS_MAX);
+    s->entries[s->n_entries++] = (struct entry){mem_strdup(name), t};
+    return 0;
+}
+
+static int open_shard(struct safetensors *s, const char *dir, const char *name, struct err *err)
+{
+    AUTO_FREE char *path = file_join(dir, name);
+    s->shards = mem_realloc(s->shards, (size_t)(s->n_shards + 1) * sizeof *s->shards);
+    struct shard *sh = &s->shards[s->n_shards];
+    *sh = (struct shard){0};
+    int rc = file_map(path, &sh->data, &sh->n, err);
+    if (rc < 0)
+        return rc;
+    sh->name = mem_strdup(name);
+    s->n_shards++;
+    uint64_t header = 0;
+    if (sh->n >= 8)
+        for (int i = 7; i >= 0; i--)
+            header = header << 8 | sh->data[i];
+    if (sh->n < 8 || header > HEADER_MAX || header > sh->n - 8)
+        return err_set(err, -EINVAL,
+                       "%s is no safetensors file or is truncated: %zu bytes, header length %llu",
+                       path, sh->n, (unsigned long long)header);
+    json_error_t e;
+    json_t *root = json_loadb((const char *)sh->data + 8, (size_t)header, JSON_REJECT_DUPLICATES, &e);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(err, -EINVAL, "%s: its header is no JSON object: %s", path, e.text);
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(root, key, value)
+    {
+        if (rc == 0 && strcmp(key, "__metadata__") != 0)
+            rc = read_entry(s, sh, 8 + header, key, value, err);
+    }
+    json_decref(root);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+static int open_index(struct safetensors *s, const char *dir, const char *path, struct err *err)
+{
+    AUTO_FREE char *text = NULL;
+    size_t n;
+    int rc = file_read(path, (size_t)64 << 20, &text, &n, err);
+    if (rc < 0)
+        return rc;
+    json_error_t e;
+    json_t *root = json_loadb(text, n, 0, &e), *map = json_object_get(root, "weight_map");
+    if (!json_is_object(map))
+        rc = err_set(err, -EINVAL, "%s has no weight_map: %s", path, root ? "" : e.text);
+    const char *key;
+    json_t *value;
+    json_object_foreach(map, key, value)
+    {
+        const char *name = json_string_value(value);
+        if (rc < 0)
+            break;
+        if (!name || !*name || strchr(name, '/') || name[0] == '.') {
+            rc = err_set(err, -EINVAL, "%s: the shard of %.80s is not a plain file name", path, key);
+            break;
+        }
+        bool known = false;
+        for (int i = 0; i < s->n_shards; i++)
+            known |= strcmp(s->shards[i].name, name) == 0;
+        if (!known && s->n_shards >= SHARDS_MAX)
+            rc = err_set(err, -EINVAL, "%s names more than %d shards", path, SHARDS_MAX);
+        else if (!known && (rc = open_shard(s, dir, name, err)) < 0)
+            err_wrap(err, "shard of %.80s", key);
+    }
+    json_decref(root);
+    return rc;
+}
+
+int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
+{
+    struct safetensors *s = mem_zalloc(sizeof *s);
+    AUTO_FREE char *index = file_join(dir, "model.safetensors.index.json");
+    int rc = access(index, F_OK) == 0 ? open_index(s, dir, index, err)
+                                      : open_shard(s, dir, "model.safetensors", err);
+    if (rc == 0) {
+        qsort(s->entries, s->n_entries, sizeof *s->entries, by_name);
+        for (size_t i = 1; i < s->n_entries && rc == 0; i++)
+            if (strcmp(s->entries[i - 1].name, s->entries[i].name) == 0)
+                rc = err_set(err, -EINVAL, "tensor %.80s is in two shards", s->entries[i].name);
+    }
+    if (rc < 0) {
+        safetensors_close(s);
+        return rc;
+    }
+    *ret = s;
+    return 0;
+}
+
+void safetensors_close(struct safetensors *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < s->n_shards; i++) {
+        file_unmap(s->shards[i].data, s->shards[i].n);
+        free(s->shards[i].name);
+    }
+    for (size_t i = 0; i < s->n_entries; i++)
+        free(s->entries[i].name);
+    free(s->shards);
+    free(s->entries);
+    free(s);
+}
+
+static const struct tensor *find(const struct safetensors *s, const char *name)
+{
+    struct entry key = {.name = (char *)name};
+    const struct entry *e =
+        s->n_entries ? bsearch(&key, s->entries, s->n_entries, sizeof key, by_name) : NULL;
+    return e ? &e->t : NULL;
+}
+
+/* Names are asked for in the first generation ("visual.", "model."); the second one has
+ * "model.visual." and "model.language_model.". */
+const struct tensor *safetensors_find(const struct safetensors *s, const char *name)
+{
+    const struct tensor *t = find(s, name);
+    if (t)
+        return t;
+    char other[512];
+    if (str_starts(name, "visual."))
+        snprintf(other, sizeof other, "model.%s", name);
+    else if (str_starts(name, "model."))
+        snprintf(other, sizeof other, "model.language_model.%s", name + 6);
+    else
+        return NULL;
+    return find(s, other);
+}

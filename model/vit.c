@@ -1,0 +1,202 @@
+/* The vision tower of Qwen2.5-VL at native resolution. For every block
+ *
+ *     x += proj(attention(rotate(qkv(norm1 x))))      in windows, in some blocks over the frame
+ *     x += down(silu(gate(norm2 x)) * up(norm2 x))
+ *
+ * Patches are sorted into window order first, so a window is a range of rows; the merger's output
+ * is sorted back. Frames never see each other. */
+#include "model/vit.h"
+
+#include "base/mem.h"
+#include "model/mrope.h"
+#include "model/window.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define EPS 1e-6f     /* fixed by the architecture, whatever the configuration says */
+#define MLP_ROWS 512 /* of the wide middle of a block, to stay in cache */
+
+/* The embedding is a convolution whose stride is its size: a matrix. */
+static int load_patch_embedding(struct vit *v, const struct vlm_config *c, struct load *l,
+                                struct err *err)
+{
+    int p = c->vit.patch_size, t = c->vit.temporal_patch_size, d = v->d;
+    int64_t shape[] = {d, 3, t, p, p};
+    struct weight_part part;
+    int r = load_shaped(l, "visual.patch_embed.proj.weight", shape, 5, &part, err);
+
+    if (r < 0)
+        return r;
+    size_t pp = (size_t)p * (size_t)p, still = 3 * pp, full = still * (size_t)t;
+    AUTO_FREE float *row = mem_alloc(sizeof(float) * full);
+    AUTO_FREE float *sum = mem_zalloc(sizeof(float) * still * (size_t)d);
+    for (size_t o = 0; o < (size_t)d; o++) {
+        load_convert(&part, o * full, full, row);
+        for (size_t ch = 0; ch < 3; ch++)
+            for (size_t s = 0; s < (size_t)t; s++)
+                for (size_t i = 0; i < pp; i++)
+                    sum[o * still + ch * pp + i] += row[(ch * (size_t)t + s) * pp + i];
+    }
+    part.n_out = d;
+    l->b->weight_pack(l->b, &part, 1, (int)full, NULL, &v->patch_video);
+    struct weight_part image = {sum, WEIGHT_F32, d};
+    l->b->weight_pack(l->b, &image, 1, (int)still, NULL, &v->patch_image);
+    l->n_params += (int64_t)full * d;
+    return 0;
+}
+
+static int load_block(struct vit *v, struct vit_block *k, int i, struct load *l, struct err *err)
+{
+    int d = v->d, m = v->n_inner, r;
+    struct load_part qkv = {"visual.blocks.%d.attn.qkv", 3 * d};
+    struct load_part proj = {"visual.blocks.%d.attn.proj", d};
+    struct load_part gate_up[] = {{"visual.blocks.%d.mlp.gate_proj", m},
+                                  {"visual.blocks.%d.mlp.up_proj", m}};
+    struct load_part down = {"visual.blocks.%d.mlp.down_proj", d};
+
+    if ((r = load_vector(l, i, "visual.blocks.%d.norm1.weight", d, &k->norm1, err)) < 0 ||
+        (r = load_vector(l, i, "visual.blocks.%d.norm2.weight", d, &k->norm2, err)) < 0 ||
+        (r = load_linear(l, i, &qkv, 1, d, true, &k->qkv, err)) < 0 ||
+        (r = load_linear(l, i, &proj, 1, d, true, &k->proj, err)) < 0 ||
+        (r = load_linear(l, i, gate_up, 2, d, true, &k->gate_up, err)) < 0 ||
+        (r = load_linear(l, i, &down, 1, m, true, &k->down, err)) < 0)
+        return r;
+    load_step(l);
+    return 0;
+}
+
+int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err)
+{
+    *v = (struct vit){.d = c->vit.d_model, .n_head = c->vit.n_heads, .n_inner = c->vit.d_ff,
+                      .merge = c->vit.merge_size, .n_blocks = c->vit.depth};
+    v->side = MAX(1, c->vit.window_size / c->vit.patch_size / c->vit.merge_size);
+    v->blocks = mem_zalloc(sizeof(*v->blocks) * (size_t)v->n_blocks);
+    v->is_full = mem_zalloc(sizeof(bool) * (size_t)v->n_blocks);
+    for (int i = 0; i < c->vit.n_full; i++)
+        if (c->vit.full[i] >= 0 && c->vit.full[i] < v->n_blocks)
+            v->is_full[c->vit.full[i]] = true;
+
+    int r = load_patch_embedding(v, c, l, err);
+    for (int i = 0; i < v->n_blocks && r == 0; i++)
+        r = load_block(v, &v->blocks[i], i, l, err);
+    return r < 0 ? r : merger_load(&v->merger, c, l, err);
+}
+
+void vit_done(struct vit *v, struct backend *b)
+{
+    for (int i = 0; i < v->n_blocks && v->blocks; i++) {
+        struct vit_block *k = &v->blocks[i];
+        free(k->norm1);
+        free(k->norm2);
+        b->weight_done(b, &k->qkv);
+        b->weight_done(b, &k->proj);
+        b->weight_done(b, &k->gate_up);
+        b->weight_done(b, &k->down);
+    }
+    b->weight_done(b, &v->patch_image);
+    b->weight_done(b, &v->patch_video);
+    merger_done(&v->merger, b);
+    free(v->blocks);
+    free(v->is_full);
+}
+
+/* Swaps groups of `unit` rows of d floats into window order. */
+static void gather_groups(const int *group, int n_groups, size_t unit_bytes, const void *src,
+                          void *dst)
+{
+    for (int i = 0; i < n_groups; i++)
+        memcpy((char *)dst + (size_t)i * unit_bytes,
+               (const char *)src + (size_t)group[i] * unit_bytes, unit_bytes);
+}
+
+/* Rows and columns of the patches in window order, then their angles, [n, d_head/2]. */
+static void angles(const struct vit *v, const struct patches *p, const struct window_plan *w,
+                   float *ret_cos, float *ret_sin)
+{
+    int per_frame = p->grid_h * p->grid_w, n = per_frame * p->grid_t;
+    size_t unit = (size_t)(v->merge * v->merge);
+    AUTO_FREE int *place = mem_alloc(sizeof(int) * 4 * (size_t)n);
+    int *row = place, *col = place + n, *row_w = col + n, *col_w = row_w + n;
+
+    for (int f = 0; f < p->grid_t; f++)
+        window_patch_places(p->grid_h, p->grid_w, v->merge, row + (size_t)f * (size_t)per_frame,
+                            col + (size_t)f * (size_t)per_frame);
+    gather_groups(w->group, w->n_groups, unit * sizeof(int), row, row_w);
+    gather_groups(w->group, w->n_groups, unit * sizeof(int), col, col_w);
+    mrope_vision_angles(row_w, col_w, n, v->d / v->n_head, ret_cos, ret_sin);
+}
+
+static void mlp(const struct vit *v, const struct vit_block *k, struct backend *b, float *x, int n,
+                float *h, float *wide)
+{
+    size_t d = (size_t)v->d, m = (size_t)v->n_inner;
+    float *inner = wide + MLP_ROWS * 2 * m;
+
+    for (int i = 0; i < n; i += MLP_ROWS) {
+        int rows = MIN(MLP_ROWS, n - i);
+        float *xi = x + (size_t)i * d;
+        b->rms_norm(b, xi, k->norm2, rows, v->d, EPS, h);
+        b->linear(b, &k->gate_up, h, d, rows, wide, 2 * m, false);
+        b->silu_mul(b, wide, rows, v->n_inner, inner);
+        b->linear(b, &k->down, inner, m, rows, xi, d, true);
+    }
+}
+
+int vit_encode(const struct vit *v, struct backend *b, const struct patches *p,
+               const atomic_bool *cancel, float **ret_rows, struct err *err)
+{
+    int n = p->grid_t * p->grid_h * p->grid_w, d_head = v->d / v->n_head;
+    size_t d = (size_t)v->d, un = (size_t)n, unit = (size_t)(v->merge * v->merge);
+    const struct weight *embed = p->n_temporal == 1 ? &v->patch_image : &v->patch_video;
+    struct window_plan w;
+    struct kv_store kv;
+    int r = 0;
+
+    AUTO_FREE float *x = mem_aligned(sizeof(float) * un * d);
+    AUTO_FREE float *h = mem_aligned(sizeof(float) * un * d);
+    AUTO_FREE float *qkv = mem_aligned(sizeof(float) * un * 3 * d);
+    AUTO_FREE float *wide = mem_aligned(sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner);
+    AUTO_FREE float *cosine = mem_aligned(sizeof(float) * un * (size_t)(d_head / 2));
+    AUTO_FREE float *sine = mem_aligned(sizeof(float) * un * (size_t)(d_head / 2));
+    window_plan(p->grid_t, p->grid_h, p->grid_w, v->merge, v->side, &w);
+    b->kv_alloc(b, v->n_head, d_head, n, &kv);
+
+    b->linear(b, embed, p->rows, (size_t)embed->n_in, n, h, d, false);
+    gather_groups(w.group, w.n_groups, unit * d * sizeof(float), h, x);
+    angles(v, p, &w, cosine, sine);
+    for (int i = 0; i < v->n_blocks; i++) {
+        const struct vit_block *k = &v->blocks[i];
+        if (cancel && atomic_load(cancel)) {
+            r = err_set(err, -ECANCELED, "Cancelled while the picture was being encoded.");
+            break;
+        }
+        b->rms_norm(b, x, k->norm1, n, v->d, EPS, h);
+        b->linear(b, &k->qkv, h, d, n, qkv, 3 * d, false);
+        b->rope(b, qkv, 3 * d, n, v->n_head, d_head, cosine, sine);
+        b->rope(b, qkv + d, 3 * d, n, v->n_head, d_head, cosine, sine);
+        b->kv_put(b, &kv, qkv + d, qkv + 2 * d, 3 * d, n, 0);
+        b->attend(b, &(struct attend){
+                         .q = qkv, .ld_q = 3 * d, .out = h, .ld_out = d, .n_head = v->n_head,
+                         .scale = 1.0f / sqrtf((float)d_head), .kv = &kv,
+                         .spans = v->is_full[i] ? w.frames : w.windows,
+                         .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
+        b->linear(b, &k->proj, h, d, n, x, d, true);
+        mlp(v, k, b, x, n, h, wide);
+    }
+    if (r == 0) {
+        size_t d_out = (size_t)v->merger.out.n_out;
+        float *merged = mem_aligned(sizeof(float) * (size_t)w.n_groups * d_out);
+        float *rows = mem_alloc(sizeof(float) * (size_t)w.n_groups * d_out);
+        merger_run(&v->merger, b, x, w.n_groups, v->d, merged);
+        for (int i = 0; i < w.n_groups; i++)
+            memcpy(rows + (size_t)w.group[i] * d_out, merged + (size_t)i * d_out,
+                   d_out * sizeof(float));
+        free(merged);
+        *ret_rows = rows;
+    }
+    b->kv_done(b, &kv);
+    window_plan_done(&w);
+    return r;
+}
