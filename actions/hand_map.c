@@ -190,7 +190,7 @@ static bool gives(uint32_t sym, const struct want *w)
         return sym == w->sym;
     if (sym >= XK_KP_Space && sym <= XK_KP_Equal)
         return false; /* the keypad says the same characters but depends on Num Lock */
-    return sym != NoSymbol && (sym == w->cp || xkb_keysym_to_utf32(sym) == w->cp);
+    return sym != NoSymbol && xkb_keysym_to_utf32(sym) == w->cp;
 }
 
 unsigned hand_map_mods_of(XkbDescPtr map, int kc)
@@ -301,15 +301,14 @@ static int set_key(XkbDescPtr map, int kc, uint32_t sym, XkbMapChangesPtr change
     uint32_t lower = xkb_keysym_to_lower(sym), upper = xkb_keysym_to_upper(sym);
     bool pair = sym && lower != upper && (sym == lower || sym == upper);
     int type = pair ? XkbAlphabeticIndex : XkbOneLevelIndex;
-    if (XkbChangeTypesOfKey(map, kc, sym ? 1 : 0, XkbGroup1Mask, &type, changes) != Success)
+    if (XkbChangeTypesOfKey(map, kc, sym ? 1 : 0, XkbGroup1Mask, &type, NULL) != Success)
         return -ENOMEM;
     if (sym) {
         XkbKeySymEntry(map, kc, 0, 0) = pair ? lower : sym;
         if (pair)
             XkbKeySymEntry(map, kc, 1, 0) = upper;
     }
-    /* the range of the one request, widened by hand: XkbChangeTypesOfKey keeps it only for
-     * neighbours in some versions */
+    /* the range of the one request, kept by hand: libX11 loses all but the last key */
     if (!changes->num_key_syms) {
         changes->first_key_sym = (KeyCode)kc;
         changes->num_key_syms = 1;

@@ -166,19 +166,32 @@ static int look(struct hand *h, struct keyboard *ret, struct err *err)
     return 0;
 }
 
-/* Lists the distinct keysyms that no key gives; marks pool keys in use. Returns how many. */
+/* Marks the lent key at a spot as needed by this text. Returns 1 when it was not yet. */
+static int mark_needed(struct hand *h, int keycode)
+{
+    for (int i = 0; i < h->n_spare; i++)
+        if (h->spare[i].keycode == keycode && h->spare[i].used != h->text_no) {
+            h->spare[i].used = h->text_no;
+            return 1;
+        }
+    return 0;
+}
+
+/* Lists the distinct keysyms that no key gives, up to the first wish for which the lent keys in use
+ * and the new ones would be more than `max`. Returns how many; *ret_end: that wish. */
 static int missing(struct hand *h, size_t from, const struct keyboard *k, uint32_t *ret_syms,
                    int max, size_t *ret_end)
 {
-    int n = 0;
+    int n = 0, n_needed = 0;
     size_t i;
+    h->text_no++;
     for (i = from; i < h->n_want; i++) {
         const struct want *w = &h->want[i];
         struct spot at;
         if (hand_map_find(h->map, w, k->group, k->locked, &at)) {
-            for (int s = 0; s < h->n_spare; s++)
-                if (h->spare[s].keycode == at.keycode)
-                    h->spare[s].used = h->text_no;
+            n_needed += mark_needed(h, at.keycode);
+            if (n + n_needed > max)
+                break;
             continue;
         }
         uint32_t sym = w->sym ? w->sym : xkb_utf32_to_keysym(w->cp);
@@ -188,7 +201,7 @@ static int missing(struct hand *h, size_t from, const struct keyboard *k, uint32
             known = known || ret_syms[j] == sym || xkb_keysym_to_lower(ret_syms[j]) == twin;
         if (known)
             continue;
-        if (n == max)
+        if (n + n_needed >= max)
             break;
         ret_syms[n++] = sym;
     }
@@ -263,23 +276,18 @@ int hand_expand_keys(struct hand *h, struct err *err)
     if (rc)
         return rc;
 
-    h->text_no++;
-    int n = missing(h, h->want_at, &k, syms, HAND_MAX_SPARE, &end);
+    h->want_group = k.group; /* and stays, whatever others do meanwhile */
     unsigned locks = k.locked & (LockMask | Mod2Mask);
-    if (n && locks && !h->is_chord) {
+    if (locks && !h->is_chord) {
         struct keyboard unlocked = {k.group, k.locked & ~locks};
-        uint32_t fewer[HAND_MAX_SPARE];
-        size_t end2;
-        int m = missing(h, h->want_at, &unlocked, fewer, HAND_MAX_SPARE, &end2);
-        if (m < n) {
-            n = m;
-            end = end2;
+        int with = missing(h, h->want_at, &k, syms, HAND_MAX_SPARE, &end);
+        if (with && missing(h, h->want_at, &unlocked, syms, HAND_MAX_SPARE, &end) < with) {
             k = unlocked;
-            memcpy(syms, fewer, sizeof(syms));
             hand_add(h, EVENT_LOCKS, (int)locks, 1, 0);
             settle_us = HAND_SETTLE_GROUP_US;
         }
     }
+    int n = missing(h, h->want_at, &k, syms, h->n_spare, &end);
     if (n) {
         int bound = 0;
         rc = hand_map_bind(h, syms, n, &bound, err);
