@@ -84,7 +84,9 @@ export class Steps {
     card.head.append(el('span', 'number', String(params.step)), card.title, card.badge);
     card.root.append(card.head, card.figure, card.note, card.thought);
     this.cards.set(params.step, card);
-    this.list.prepend(card.root);
+    card.root.dataset.step = Number(params.step);
+    const older = [...this.list.children].find((c) => Number(c.dataset.step) < params.step);
+    this.list.insertBefore(card.root, older ?? null); // newest on top, also when recalled late
     this.empty.hidden = true;
     if (this.cards.size > MAX_CARDS) {
       const [oldest] = this.cards.keys();
