@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <pcre2.h>
 #include <string.h>
+#include <unistd.h>
 #include <utf8proc.h>
 
 #define FILE_MAX_BYTES ((size_t)256 << 20)
@@ -257,6 +258,38 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
     return 0;
 }
 
+/* tokenizer_config.json has the last word on which added tokens are special, as in transformers: a
+ * tag such as <think> is a token but text. The file may be absent. */
+static int read_flags(struct bpe *b, const char *dir, struct err *err)
+{
+    AUTO_FREE char *path = file_join(dir, "tokenizer_config.json");
+    AUTO_FREE char *text = NULL;
+    size_t n;
+    if (access(path, F_OK) != 0)
+        return 0;
+    int rc = file_read(path, FILE_MAX_BYTES, &text, &n, err);
+    if (rc < 0)
+        return rc;
+    json_error_t e;
+    json_t *root = json_loadb(text, n, 0, &e);
+    if (!root)
+        return err_set(err, -EINVAL, "%s is not JSON (line %d: %s)", path, e.line, e.text);
+    const char *id;
+    json_t *row;
+    json_object_foreach(json_object_get(root, "added_tokens_decoder"), id, row)
+    {
+        json_t *content = json_object_get(row, "content"), *special = json_object_get(row, "special");
+        char *end;
+        long i = strtol(id, &end, 10);
+        if (*end || i < 0 || i >= b->n_tokens || !json_is_boolean(special) ||
+            !str_eq(json_string_value(content), b->tokens[i].s))
+            continue;
+        b->tokens[i].special = json_is_true(special);
+    }
+    json_decref(root);
+    return 0;
+}
+
 int bpe_open(const char *dir, struct bpe **ret, struct err *err)
 {
     AUTO_FREE char *path = file_join(dir, "tokenizer.json");
@@ -273,6 +306,8 @@ int bpe_open(const char *dir, struct bpe **ret, struct err *err)
     memset(b->of_byte, 0xff, sizeof b->of_byte);
     rc = read_file(b, root, path, err);
     json_decref(root);
+    if (rc == 0)
+        rc = read_flags(b, dir, err);
     if (rc < 0) {
         bpe_close(b);
         return rc;
