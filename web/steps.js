@@ -39,7 +39,7 @@ export function overlay(screen, point, end) {
   const cross = ([x, y], kind) => {
     const g = svg('g', {class: kind, 'data-x': x, 'data-y': y});
     for (const halo of ['halo', 'ink']) {
-      g.append(svg('circle', {cx: x, cy: y, r: size / 50, class: halo}));
+      g.append(svg('circle', {cx: x, cy: y, r: size / 40, class: halo}));
       g.append(svg('circle', {cx: x, cy: y, r: size / 400, class: `${halo} dotmark`}));
     }
     return g;
