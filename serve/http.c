@@ -260,7 +260,8 @@ static int confirm_upgrade(struct lws *wsi, const char *to)
         return 0;
     if (rc != 400)
         log_warn("a websocket upgrade was refused with %d", rc);
-    return refuse(wsi, rc) < 0 ? -1 : 1;
+    refuse(wsi, rc);
+    return -1; /* the answer is out; the connection has no further use */
 }
 
 int http_callback(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in, size_t n)
