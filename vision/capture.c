@@ -19,7 +19,7 @@
 
 #define MAX_SHM ((size_t)1 << 30)
 
-bool rect_clip(struct rect *r, const struct rect *by)
+bool eye_clip(struct rect *r, const struct rect *by)
 {
     int64_t x0 = MAX(r->x, by->x), y0 = MAX(r->y, by->y);
     int64_t x1 = MIN((int64_t)r->x + r->w, (int64_t)by->x + by->w);
@@ -347,7 +347,7 @@ int eye_rect(struct eye *e, struct rect *ret, struct err *err)
     if (rc < 0)
         return rc;
     struct rect whole = r;
-    if (!rect_clip(&r, &root))
+    if (!eye_clip(&r, &root))
         return err_set(err, -ERANGE,
                        "there is nothing to see: %s is %d x %d at (%d, %d) and the screen is "
                        "%d x %d",

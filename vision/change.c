@@ -16,7 +16,7 @@ static void add_damage(struct eye *e, const xcb_damage_notify_event_t *n)
 {
     struct rect r = {n->area.x, n->area.y, n->area.width, n->area.height};
 
-    if (e->watched.w > 0 && !rect_clip(&r, &e->watched))
+    if (e->watched.w > 0 && !eye_clip(&r, &e->watched))
         return;
     if (r.w <= 0 || r.h <= 0)
         return;

@@ -18,13 +18,13 @@ static enum cpu_level detect(void)
     return CPU_PLAIN;
 }
 
-enum cpu_level cpu_level(void)
+enum cpu_level vision_cpu_level(void)
 {
     enum cpu_level have = detect();
     return (int)have < limit ? have : (enum cpu_level)limit;
 }
 
-void cpu_limit(enum cpu_level max)
+void vision_cpu_limit(enum cpu_level max)
 {
     limit = max;
 }

@@ -9,9 +9,9 @@
 enum cpu_level { CPU_PLAIN, CPU_SSSE3, CPU_AVX2, CPU_AVX512 };
 
 /* Plain where the machine is not x86-64. Any thread. */
-enum cpu_level cpu_level(void);
+enum cpu_level vision_cpu_level(void);
 /* For tests and the benchmark: nothing above `max` is used from now on. */
-void cpu_limit(enum cpu_level max);
+void vision_cpu_limit(enum cpu_level max);
 
 #ifdef __x86_64__
 #define CPU_TARGET_SSSE3 __attribute__((target("ssse3")))

@@ -46,7 +46,7 @@ struct eye {
  * with the X error. Frees `e`, which may be NULL. */
 int eye_fail(struct eye *eye, xcb_generic_error_t *e, struct err *err, const char *what);
 
-bool rect_clip(struct rect *r, const struct rect *by); /* false: nothing is left */
+bool eye_clip(struct rect *r, const struct rect *by); /* false: nothing is left */
 
 /* The rectangle of the chosen output or window or of the root, not yet clipped. */
 int screens_rect(struct eye *e, struct rect *ret, struct rect *ret_root, struct err *err);

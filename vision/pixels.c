@@ -121,7 +121,7 @@ void pixels_to_rgb(const struct pixel_format *f, const uint8_t *src, int w, int 
                 f->green == 0xff00 && f->blue == 0xff;
     void (*fast)(const uint8_t *, int, uint8_t *) = bgrx_plain;
 #ifdef __x86_64__
-    if (cpu_level() >= CPU_SSSE3)
+    if (vision_cpu_level() >= CPU_SSSE3)
         fast = bgrx_ssse3;
 #endif
     for (int y = 0; y < h; y++, src += stride, dst += (size_t)w * 3) {

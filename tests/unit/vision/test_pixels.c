@@ -20,9 +20,9 @@ static void fast_equals_plain(void **state)
     for (int w = 1; w <= 100; w++) {
         memset(want, 0xaa, sizeof(want));
         memset(got, 0xaa, sizeof(got));
-        cpu_limit(CPU_PLAIN);
+        vision_cpu_limit(CPU_PLAIN);
         pixels_to_rgb(&bgrx, src, w, 1, want);
-        cpu_limit(CPU_AVX512);
+        vision_cpu_limit(CPU_AVX512);
         pixels_to_rgb(&bgrx, src, w, 1, got);
         assert_memory_equal(want, got, sizeof(want));
         assert_int_equal(got[3 * w], 0xaa);

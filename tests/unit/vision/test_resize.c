@@ -34,7 +34,7 @@ static void equals_pillow(void **state)
 {
     static const enum cpu_level levels[] = {CPU_PLAIN, CPU_AVX2, CPU_AVX512};
     for (size_t l = 0; l < N_ELEMENTS(levels); l++) {
-        cpu_limit(levels[l]);
+        vision_cpu_limit(levels[l]);
         for (size_t i = 0; i < N_ELEMENTS(golden_resizes); i++) {
             const struct golden_resize *g = &golden_resizes[i];
             struct frame in = test_picture(g->w, g->h), out = {0};
@@ -51,7 +51,7 @@ static void equals_pillow(void **state)
             frame_done(&out);
         }
     }
-    cpu_limit(CPU_AVX512);
+    vision_cpu_limit(CPU_AVX512);
 }
 
 static void same_size_is_a_copy(void **state)
