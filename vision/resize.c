@@ -215,7 +215,7 @@ static inline __attribute__((always_inline)) void down(const uint8_t *restrict r
     }
 }
 
-/* The same bodies for each level of vector instructions; vision_cpu_level() picks one at run time. */
+/* The same bodies for each level of vector instructions, picked at run time. */
 struct kernels {
     void (*across)(const uint8_t *in, const struct weights *t, int n_out, uint8_t *out);
     void (*down)(const uint8_t *rows, size_t stride, const int32_t *k, int n, size_t n_bytes,
