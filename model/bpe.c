@@ -32,7 +32,7 @@ struct merge {
 
 struct bpe {
     struct token *tokens;
-    int n_tokens;
+    int n_tokens, cap_tokens;
     int32_t of_byte[256];
     struct merge *merges; /* open addressing, size is a power of two */
     size_t n_slots;
@@ -100,6 +100,20 @@ static void add_merge(struct bpe *b, struct merge m)
     b->merges[i] = m;
 }
 
+/* Takes t.s. The room doubles: ids mostly come in order. */
+static void put_token(struct bpe *b, int32_t id, struct token t)
+{
+    if (id >= b->cap_tokens) {
+        int cap = MAX(id + 1, 2 * b->cap_tokens);
+        b->tokens = mem_realloc(b->tokens, (size_t)cap * sizeof *b->tokens);
+        memset(b->tokens + b->cap_tokens, 0, (size_t)(cap - b->cap_tokens) * sizeof *b->tokens);
+        b->cap_tokens = cap;
+    }
+    b->n_tokens = MAX(b->n_tokens, id + 1);
+    free(b->tokens[id].s);
+    b->tokens[id] = t;
+}
+
 static int set_token(struct bpe *b, json_t *id, struct token t, const char *path, struct err *err)
 {
     json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
@@ -108,14 +122,18 @@ static int set_token(struct bpe *b, json_t *id, struct token t, const char *path
         return err_set(err, -EINVAL, "%s: a token has the id %lld, expected 0 to %d", path,
                        (long long)i, TOKENS_MAX - 1);
     }
-    if (i >= b->n_tokens) {
-        b->tokens = mem_realloc(b->tokens, (size_t)(i + 1) * sizeof *b->tokens);
-        memset(b->tokens + b->n_tokens, 0, (size_t)(i + 1 - b->n_tokens) * sizeof *b->tokens);
-        b->n_tokens = (int)i + 1;
-    }
-    free(b->tokens[i].s);
-    b->tokens[i] = t;
+    put_token(b, (int32_t)i, t);
     return 0;
+}
+
+static void new_merges(struct bpe *b, size_t n)
+{
+    b->n_slots = 16;
+    while (b->n_slots < 2 * n + 1)
+        b->n_slots *= 2;
+    b->merges = mem_alloc(b->n_slots * sizeof *b->merges);
+    for (size_t i = 0; i < b->n_slots; i++)
+        b->merges[i].rank = -1;
 }
 
 static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char *path,
@@ -124,12 +142,7 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
     size_t n = json_array_size(merges);
     if (n > TOKENS_MAX)
         return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n, TOKENS_MAX);
-    b->n_slots = 16;
-    while (b->n_slots < 2 * n + 1)
-        b->n_slots *= 2;
-    b->merges = mem_alloc(b->n_slots * sizeof *b->merges);
-    for (size_t i = 0; i < b->n_slots; i++)
-        b->merges[i].rank = -1;
+    new_merges(b, n);
     AUTO(str_done) struct str l = {0}, r = {0}, both = {0};
     for (size_t i = 0; i < n; i++) {
         json_t *m = json_array_get(merges, i);
@@ -195,11 +208,22 @@ static bool has_nfc(json_t *norm)
     return false;
 }
 
-static const struct bpe *sorting; /* qsort has no argument; bpe_open runs on one thread */
-static int longest_first(const void *x, const void *y)
+static int longest_first(const void *x, const void *y, void *bpe)
 {
-    size_t a = sorting->tokens[*(const int32_t *)x].n, b = sorting->tokens[*(const int32_t *)y].n;
+    const struct token *tokens = ((const struct bpe *)bpe)->tokens;
+    size_t a = tokens[*(const int32_t *)x].n, b = tokens[*(const int32_t *)y].n;
     return a < b ? 1 : a > b ? -1 : 0;
+}
+
+static int compile(struct bpe *b, const char *regex, const char *path, struct err *err)
+{
+    int code;
+    PCRE2_SIZE at;
+    b->regex = pcre2_compile((PCRE2_SPTR)regex, strlen(regex),
+                             PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
+    if (!b->regex)
+        return err_set(err, -EINVAL, "%s: its Split regex is bad at character %zu", path, at);
+    return 0;
 }
 
 static int read_file(struct bpe *b, json_t *root, const char *path, struct err *err)
@@ -242,20 +266,13 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
     for (int k = 0; k < b->n_tokens; k++)
         if (b->tokens[k].added)
             b->added[b->n_added++] = k;
-    sorting = b;
-    qsort(b->added, (size_t)b->n_added, sizeof *b->added, longest_first);
+    qsort_r(b->added, (size_t)b->n_added, sizeof *b->added, longest_first, b);
 
     b->nfc = has_nfc(json_object_get(root, "normalizer"));
     const char *regex = find_regex(json_object_get(root, "pre_tokenizer"));
     if (!regex)
         return err_set(err, -ENOTSUP, "%s: its pre_tokenizer has no Split with a Regex", path);
-    int code;
-    PCRE2_SIZE at;
-    b->regex = pcre2_compile((PCRE2_SPTR)regex, strlen(regex),
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
-    if (!b->regex)
-        return err_set(err, -EINVAL, "%s: its Split regex is bad at character %zu", path, at);
-    return 0;
+    return compile(b, regex, path, err);
 }
 
 /* tokenizer_config.json has the last word on which added tokens are special, as in transformers: a
@@ -308,6 +325,136 @@ int bpe_open(const char *dir, struct bpe **ret, struct err *err)
     json_decref(root);
     if (rc == 0)
         rc = read_flags(b, dir, err);
+    if (rc < 0) {
+        bpe_close(b);
+        return rc;
+    }
+    *ret = b;
+    return 0;
+}
+
+/* a file of ranks */
+
+#define QWEN_REGEX                                                                                 \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"                               \
+    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* Bytes decoded in place of the text; -1 when it is no base64. */
+static int base64(const char *s, size_t n, char *ret)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t bits = 0;
+    int n_bits = 0, out = 0;
+    while (n && s[n - 1] == '=')
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        const char *at = memchr(letters, s[i], 64);
+        if (!at)
+            return -1;
+        bits = bits << 6 | (uint32_t)(at - letters);
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            ret[out++] = (char)(bits >> n_bits);
+        }
+    }
+    return out;
+}
+
+struct by_bytes {
+    int32_t *ids; /* -1: an empty slot */
+    size_t n_slots;
+};
+
+static size_t bytes_slot(const struct bpe *b, const struct by_bytes *t, const char *s, size_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (uint8_t)s[i]) * 0x100000001b3u;
+    for (size_t i = (size_t)(h ^ h >> 32);; i++) {
+        int32_t id = t->ids[i & (t->n_slots - 1)];
+        if (id < 0 || (b->tokens[id].n == n && memcmp(b->tokens[id].s, s, n) == 0))
+            return i & (t->n_slots - 1);
+    }
+}
+
+/* Two neighbours merge when their bytes together are a token, lowest rank first: every cut of every
+ * token into two tokens is a merge of that token's rank. */
+static void merges_from_ranks(struct bpe *b)
+{
+    struct by_bytes t = {.n_slots = 16};
+    while (t.n_slots < 2 * (size_t)b->n_tokens)
+        t.n_slots *= 2;
+    t.ids = mem_alloc(t.n_slots * sizeof *t.ids);
+    memset(t.ids, 0xff, t.n_slots * sizeof *t.ids);
+    for (int32_t i = 0; i < b->n_tokens; i++)
+        if (b->tokens[i].s)
+            t.ids[bytes_slot(b, &t, b->tokens[i].s, b->tokens[i].n)] = i;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t n = 0;
+        for (int32_t i = 0; i < b->n_tokens; i++) {
+            const struct token *k = &b->tokens[i];
+            for (size_t cut = 1; cut < k->n; cut++) {
+                int32_t l = t.ids[bytes_slot(b, &t, k->s, cut)];
+                int32_t r = l < 0 ? -1 : t.ids[bytes_slot(b, &t, k->s + cut, k->n - cut)];
+                if (r < 0)
+                    continue;
+                n++;
+                if (pass == 1)
+                    add_merge(b, (struct merge){l, r, i, i});
+            }
+        }
+        if (pass == 0)
+            new_merges(b, n);
+    }
+    free(t.ids);
+}
+
+static int read_ranks(struct bpe *b, const char *text, size_t n, const char *path, struct err *err)
+{
+    int line = 0;
+    for (size_t i = 0; i < n;) {
+        const char *s = text + i, *nl = memchr(s, '\n', n - i);
+        size_t len = nl ? (size_t)(nl - s) : n - i;
+        const char *space = memchr(s, ' ', len);
+        i += len + 1;
+        line++;
+        if (!len)
+            continue;
+        size_t n_base64 = space ? (size_t)(space - s) : 0;
+        char *bytes = mem_alloc(n_base64 + 1), *end = NULL;
+        int n_bytes = base64(s, n_base64, bytes);
+        long rank = space ? strtol(space + 1, &end, 10) : -1;
+        if (n_bytes < 1 || !space || end == space + 1 || end > s + len || rank < 0 ||
+            rank >= TOKENS_MAX) {
+            free(bytes);
+            return err_set(err, -EINVAL, "%s: line %d is not \"base64 rank\" with a rank below %d",
+                           path, line, TOKENS_MAX);
+        }
+        bytes[n_bytes] = 0;
+        put_token(b, (int32_t)rank, (struct token){.s = bytes, .n = (size_t)n_bytes});
+        if (n_bytes == 1)
+            b->of_byte[(uint8_t)bytes[0]] = (int32_t)rank;
+    }
+    for (int i = 0; i < 256; i++)
+        if (b->of_byte[i] < 0)
+            return err_set(err, -EINVAL, "%s has no token for the byte 0x%02x", path, i);
+    merges_from_ranks(b);
+    b->nfc = true;
+    return compile(b, QWEN_REGEX, path, err);
+}
+
+int bpe_open_ranks(const char *path, struct bpe **ret, struct err *err)
+{
+    AUTO_FREE char *text = NULL;
+    size_t n;
+    int rc = file_read(path, FILE_MAX_BYTES, &text, &n, err);
+    if (rc < 0)
+        return rc;
+    struct bpe *b = mem_zalloc(sizeof *b);
+    memset(b->of_byte, 0xff, sizeof b->of_byte);
+    rc = read_ranks(b, text, n, path, err);
     if (rc < 0) {
         bpe_close(b);
         return rc;

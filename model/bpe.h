@@ -1,15 +1,40 @@
+/* The tokenizer: text to ids and back, as tokenizer.json of the checkpoint describes it (byte-level
+ * BPE). A `struct bpe` never changes after it was opened, so any thread may use it. */
 #ifndef DESKHAND_MODEL_BPE_H
 #define DESKHAND_MODEL_BPE_H
+
 #include "base/err.h"
+
 #include <stdint.h>
+
 struct bpe;
+
+/* Reads dir/tokenizer.json. */
 int bpe_open(const char *dir, struct bpe **ret, struct err *err);
+/* From a file of ranks, lines of "base64 rank" (*.tiktoken), with Qwen's regex and NFC and without
+ * added tokens. The merges follow from the ranks. */
+int bpe_open_ranks(const char *path, struct bpe **ret, struct err *err);
 void bpe_close(struct bpe *b);
-int bpe_n_tokens(const struct bpe *b);
-const char *bpe_token(const struct bpe *b, int32_t id, size_t *n);
+
+int bpe_n_tokens(const struct bpe *b); /* the highest id + 1 */
+
+/* The bytes that a token stands for, NUL-terminated besides *ret_n; NULL for an unused id. */
+const char *bpe_token(const struct bpe *b, int32_t id, size_t *ret_n);
+
+/* A control token that never stands for text: <|im_end|> and the like. */
 bool bpe_is_special(const struct bpe *b, int32_t id);
+
 /* Id of an added token by its text, -1 when there is none. */
 int32_t bpe_find_special(const struct bpe *b, const char *text);
-int bpe_encode(const struct bpe *b, const char *t, size_t n, bool sp, int32_t **ids, int *ret_n, struct err *err);
-char *bpe_decode(const struct bpe *b, const int32_t *ids, int n, bool skip);
+
+/* Without parse_special the text can not produce a special token, whatever it says; added tokens
+ * that are not special (<think>) are always recognised, as transformers does. Malformed UTF-8 is
+ * read as U+FFFD. *ret_ids: heap, never NULL on success. */
+int bpe_encode(const struct bpe *b, const char *text, size_t n, bool parse_special,
+               int32_t **ret_ids, int *ret_n, struct err *err);
+
+/* Heap string; what is no UTF-8 after all tokens were joined becomes U+FFFD. Ids that do not exist
+ * are left out. */
+char *bpe_decode(const struct bpe *b, const int32_t *ids, int n, bool skip_special);
+
 #endif

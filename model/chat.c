@@ -72,6 +72,11 @@ static int need(struct builder *b, const char *name)
     return id;
 }
 
+static bool is_role(const char *role)
+{
+    return str_eq(role, "system") || str_eq(role, "user") || str_eq(role, "assistant");
+}
+
 int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct vlm_request *r,
                int32_t **ret_ids, int *ret_n, struct chat_image **ret_images, int *ret_n_images,
                struct err *err)
@@ -82,7 +87,7 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
     b.vision_start = need(&b, "<|vision_start|>");
     b.vision_end = need(&b, "<|vision_end|>");
     b.image_pad = need(&b, "<|image_pad|>");
-    if (b.rc == 0 && (r->n_messages < 1 || strcmp(r->messages[0].role, "system") != 0)) {
+    if (b.rc == 0 && (r->n_messages < 1 || !str_eq(r->messages[0].role, "system"))) {
         control(&b, b.im_start);
         str_puts(&b.text, "system\n" SYSTEM_TEXT);
         control(&b, b.im_end);
@@ -90,13 +95,19 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
     }
     for (int i = 0; i < r->n_messages && b.rc == 0; i++) {
         const struct vlm_message *m = &r->messages[i];
+        if (!is_role(m->role)) {
+            b.rc = err_set(err, -EINVAL,
+                           "message %d has the role \"%.40s\"; expected system, user or assistant", i,
+                           m->role ? m->role : "");
+            break;
+        }
         control(&b, b.im_start);
         str_puts(&b.text, m->role);
         str_puts(&b.text, "\n");
         for (int k = 0; k < m->n_parts && b.rc == 0; k++) {
             if (m->parts[k].kind == VLM_IMAGE)
                 image(&b, m->parts[k].image);
-            else
+            else if (m->parts[k].text)
                 str_puts(&b.text, m->parts[k].text);
         }
         control(&b, b.im_end);
@@ -110,6 +121,9 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
         flush(&b);
     }
     str_done(&b.text);
+    if (b.rc == 0 && b.n > c->n_ctx)
+        b.rc = err_set(err, -EFBIG, "the prompt has %d tokens; the model's context is %d", b.n,
+                       c->n_ctx);
     if (b.rc < 0) {
         free(b.ids);
         free(b.images);
