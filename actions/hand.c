@@ -3,10 +3,10 @@
  * stop between any two events.
  *
  * What is held is written down before the press goes out and struck off after the release, so the
- * list is never too short: releasing a key that is up does no harm, forgetting one does. Before each
- * key the keyboard's state is asked for (one round trip, which also paces us to the server): if a
- * program switched the group it is locked again for the rest, if a person pressed a modifier the
- * plan breaks off.
+ * list is never too short: releasing a key that is up does no harm, forgetting one does. Before
+ * each key the keyboard's state is asked for (one round trip, which also paces us to the server):
+ * if a program switched the group it is locked again for the rest, if a person pressed a modifier
+ * the plan breaks off.
  *
  * XTEST only, through libxdo for the pointer: events made with XSendEvent are ignored by many
  * toolkits. libxdo's waits and its typing are not used (docs/typing.md says why). */
@@ -365,8 +365,8 @@ static bool has_wm(struct hand *h)
     unsigned long n = 0, after;
     unsigned char *data = NULL;
     Atom check = XInternAtom(h->dpy, "_NET_SUPPORTING_WM_CHECK", False);
-    bool yes = XGetWindowProperty(h->dpy, h->root, check, 0, 1, False, XA_WINDOW, &type, &format, &n,
-                                  &after, &data) == Success &&
+    bool yes = XGetWindowProperty(h->dpy, h->root, check, 0, 1, False, XA_WINDOW, &type, &format,
+                                  &n, &after, &data) == Success &&
                type == XA_WINDOW && n == 1;
     if (yes) {
         /* the property outlives a window manager that crashed */
@@ -424,8 +424,8 @@ int hand_activate(struct hand *h, uint32_t window, struct err *err)
         XSendEvent(h->dpy, h->root, False, SubstructureNotifyMask | SubstructureRedirectMask, &e);
     } else {
         if (wa.map_state != IsViewable)
-            return err_set(err, -EAGAIN, "the window 0x%x is hidden and no window manager runs that "
-                                         "could show it", window);
+            return err_set(err, -EAGAIN, "the window 0x%x is hidden and no window manager runs "
+                                         "that could show it", window);
         xdo_raise_window(h->xdo, window);
         xdo_focus_window(h->xdo, window);
     }

@@ -46,11 +46,12 @@ bool hand_is_busy(const struct hand *h);
 void hand_panic(void);
 int64_t hand_first_event_us(const struct hand *h); /* when the last plan's first event went out */
 
-/* Dry mode: the events played so far, one a line, e.g. "move 10 20", "button 1 down", "key 38 down". */
+/* Dry mode: the events played so far, one a line, e.g. "move 10 20", "button 1 down",
+ * "key 38 down", "bind 255 0x20ac". */
 const char *hand_log(const struct hand *h);
 
 /* EWMH: asks the window manager to bring a window to the front and give it the focus; without a
- * window manager raises and focuses it directly. Sends and returns, does not wait for the effect. */
+ * window manager raises and focuses it directly. Does not wait for the effect. */
 int hand_activate(struct hand *h, uint32_t window, struct err *err);
 
 /* Parses one key name as models write it ("ctrl", "Enter", "pagedown", "F5", "a", "ä") to an X

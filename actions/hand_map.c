@@ -210,7 +210,8 @@ int hand_map_mod_key(XkbDescPtr map, unsigned bit)
         if (hand_map_mods_of(map, kc) != bit || XkbKeyNumGroups(map, kc) < 1)
             continue;
         if (map->server && map->server->key_acts) {
-            if (!XkbKeyHasActions(map, kc) || XkbKeyActionEntry(map, kc, 0, 0)->type != XkbSA_SetMods)
+            if (!XkbKeyHasActions(map, kc) ||
+                XkbKeyActionEntry(map, kc, 0, 0)->type != XkbSA_SetMods)
                 continue;
         }
         uint32_t sym = (uint32_t)XkbKeySymEntry(map, kc, 0, 0);

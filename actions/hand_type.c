@@ -53,7 +53,8 @@ int hand_want_text(struct hand *h, const char *text, struct err *err)
 
 static bool is_modifier_sym(uint32_t sym)
 {
-    return (sym >= XK_Shift_L && sym <= XK_Hyper_R && sym != XK_Caps_Lock && sym != XK_Shift_Lock) ||
+    return (sym >= XK_Shift_L && sym <= XK_Hyper_R && sym != XK_Caps_Lock &&
+            sym != XK_Shift_Lock) ||
            sym == XK_ISO_Level3_Shift || sym == XK_ISO_Level5_Shift || sym == XK_Mode_switch;
 }
 

@@ -9,8 +9,8 @@
  * the middle of a request.
  *
  * A property on the root window, _DESKHAND_SCRATCH, says what a hand has borrowed: its window (dead
- * when the hand is), the group and locks to give back, the keycodes bound (with the width in bits 8 up). The next hand that
- * finds it without its owner cleans up. */
+ * when the hand is), the group and locks to give back, the keycodes bound (with the width in bits
+ * 8 up). The next hand that finds it without its owner cleans up. */
 #include "actions/hand_priv.h"
 
 #include "base/mem.h"
@@ -142,8 +142,8 @@ static bool is_alive(struct hand *h, Window owner)
     unsigned long n = 0, after;
     unsigned char *data = NULL;
     h->x_error = 0;
-    bool yes = XGetWindowProperty(h->dpy, owner, h->marker, 0, 1, False, XA_CARDINAL, &type, &format,
-                                  &n, &after, &data) == Success &&
+    bool yes = XGetWindowProperty(h->dpy, owner, h->marker, 0, 1, False, XA_CARDINAL, &type,
+                                  &format, &n, &after, &data) == Success &&
                !h->x_error && type == XA_CARDINAL && format == 32 && n == 1 &&
                ((Window *)(void *)data)[0] == owner;
     if (data)

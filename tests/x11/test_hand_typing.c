@@ -1,6 +1,6 @@
-/* Typed text, in separate processes as in life: a small Xlib client under many keyboard states, then
- * programs that nobody here wrote (zenity: GTK 3, wish: Tk, xterm). What they read must equal what was
- * typed. With DESKHAND_TYPING_TABLE=1 it also types the same with `xdotool type` and prints the
+/* Typed text, in separate processes as in life: a small Xlib client under many keyboard states,
+ * then programs that nobody here wrote (zenity: GTK 3, wish: Tk, xterm). What they read must equal
+ * what was typed. With DESKHAND_TYPING_TABLE=1 it also types the same with `xdotool type` and prints the
  * table of docs/typing.md. Programs that are not installed are skipped. */
 #include "actions/hand.h"
 #include "base/clock.h"
@@ -27,7 +27,7 @@
 
 #include <cmocka.h>
 
-/* 200 characters: all of printable ASCII, then five scripts, signs and emoji. */
+/* 201 characters: all of printable ASCII, then five scripts, signs and emoji. */
 #define ASCII                                                                                      \
     " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 #define WORLD                                                                                      \
@@ -334,10 +334,12 @@ static const struct program {
     {"zenity (GTK 3)", {"zenity", "--entry", "--text=x"}},
     {"wish (Tk 8.6)",
      {"sh", "-c",
-      "printf '%s\n' 'entry .e -width 60; pack .e; focus -force .e; fconfigure stdout -encoding utf-8;"
-      " bind .e <Return> {puts [.e get]; exit}' > \"$1\"; exec wish \"$1\"",
+      "printf '%s\n' 'entry .e -width 60; pack .e; focus -force .e; "
+      "fconfigure stdout -encoding utf-8; "
+      "bind .e <Return> {puts [.e get]; exit}' > \"$1\"; exec wish \"$1\"",
       "sh"}},
-    {"xterm", {"sh", "-c", "exec xterm -u8 -e sh -c 'IFS= read -r x; printf \"%s\\n\" \"$x\" > \"$1\"' sh \"$1\"",
+    {"xterm", {"sh", "-c",
+               "exec xterm -u8 -e sh -c 'IFS= read -r x; printf \"%s\\n\" \"$x\" > \"$1\"' sh \"$1\"",
                "sh"}},
 };
 
