@@ -29,7 +29,7 @@ static const struct option_row {
     {"max-seconds", "N", "end the task after N seconds", OPTION_SECONDS,
      offsetof(struct cli, max_seconds)},
     {"limit", "N", "how many", OPTION_COUNT, offsetof(struct cli, limit)},
-    {"approve", "ask|deny", "actions to confirm: ask on the terminal, or deny (default without one)",
+    {"approve", "ask|deny", "to confirm: ask on the terminal, or deny (default without one)",
      OPTION_APPROVE, offsetof(struct cli, approve)},
     {"model", "DIR", "for a daemon started here: the checkpoint", OPTION_TEXT,
      offsetof(struct cli, model)},
@@ -148,12 +148,12 @@ void cli_usage(FILE *out, const struct command *cmd)
                      commands[i].arg ? commands[i].arg : "");
             fprintf(out, "  %-18s %s\n", left, commands[i].summary);
         }
-        fprintf(out, "\ndeskhand help COMMAND lists its options. Exit codes: 0 done, 1 failed, 2 usage, "
-                     "3 unreachable,\n4 refused, 5 needs a person, 6 stopped, 7 budget used up.\n");
+        fprintf(out, "\ndeskhand help COMMAND lists its options. Exit codes: 0 done, 1 failed, "
+                     "2 usage, 3 unreachable,\n4 refused, 5 needs a person, 6 stopped, 7 budget used up.\n");
         return;
     }
-    fprintf(out, "usage: deskhand %s%s%s%s\n\n%s\n", cmd->name, cmd->options[0] ? " [OPTION]..." : "",
-            cmd->arg ? " " : "", cmd->arg ? cmd->arg : "", cmd->summary);
+    fprintf(out, "usage: deskhand %s%s%s%s\n\n%s\n", cmd->name,
+            cmd->options[0] ? " [OPTION]..." : "", cmd->arg ? " " : "", cmd->arg ? cmd->arg : "", cmd->summary);
     for (size_t k = 0; k < N_ELEMENTS(option_rows); k++) {
         const struct option_row *o = &option_rows[k];
         if (!has_word(cmd->options, o->name, strlen(o->name)))

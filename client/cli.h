@@ -50,8 +50,8 @@ enum cli_exit cli_exit_for_error(int rpc_code); /* a JSON-RPC error code, 0: no 
 /* The daemon, started first when `start` and none runs. 0, or an exit code after its sentence. */
 int cli_connect(const struct cli *c, bool start, struct rpc *ret);
 /* One request and its reply; the sentence of an error is printed. 0 or an exit code. */
-int cli_call(const struct cli *c, bool start, const char *method, json_t *params, int64_t timeout_us,
-             struct rpc *ret_rpc, json_t **ret_result);
+int cli_call(const struct cli *c, bool start, const char *method, json_t *params,
+             int64_t timeout_us, struct rpc *ret_rpc, json_t **ret_result);
 int cli_fail(const struct cli *c, enum cli_exit code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void cli_put(FILE *out, const char *s);            /* printable, no newline; NULL prints nothing */

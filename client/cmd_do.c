@@ -1,6 +1,6 @@
 /* deskhand do: starts a task and stays until it ends. Three things can come meanwhile: a
- * notification, Ctrl+C (asks the daemon to stop and waits for it to say so; a second one leaves), and
- * an answer on the terminal to "approve?". All three end the same wait, so none blocks another. */
+ * notification, Ctrl+C (asks the daemon to stop and waits for it to say so; a second one leaves),
+ * and an answer on the terminal to "approve?". All three end the same wait, so none blocks another. */
 #include "client/cli.h"
 
 #include "base/clock.h"

@@ -57,7 +57,7 @@ static const struct extension {
     const char *advice;
 } extensions[] = {
     {"XTEST", "xtest", DOCTOR_FAIL, "the hand cannot click or type: use an X server with XTEST"},
-    {"MIT-SHM", "shm", DOCTOR_WARN, "capture falls back to GetImage and is slower (remote display?)"},
+    {"MIT-SHM", "shm", DOCTOR_WARN, "capture falls back to GetImage and is slower (remote?)"},
     {"DAMAGE", "damage", DOCTOR_WARN, "settling is judged by comparing whole pictures instead"},
     {"RANDR", "randr", DOCTOR_WARN, "outputs cannot be told apart: the whole screen is used"},
     {"XFIXES", "xfixes", DOCTOR_WARN, "the mouse pointer cannot be drawn into screenshots"},
@@ -111,8 +111,8 @@ static void check_display(struct doctor *d, const char *name)
     const char *shown = name ? name : getenv("DISPLAY");
     int n;
     if (getenv("WAYLAND_DISPLAY"))
-        doctor_add(d, DOCTOR_WARN, "session", "this is a Wayland session: only X11 (XWayland) windows "
-                                              "can be seen and driven; log in to an X11 session");
+        doctor_add(d, DOCTOR_WARN, "session", "this is a Wayland session: only X11 (XWayland) "
+                                              "windows can be seen and driven; log in to an X11 session");
     if (!shown || !shown[0]) {
         doctor_add(d, DOCTOR_FAIL, "display", "DISPLAY is not set: run inside an X session or give "
                                               "--display");
@@ -142,7 +142,8 @@ void doctor_model(struct doctor *d, const char *dir)
     for (size_t i = 0; i < N_ELEMENTS(needed); i++) {
         AUTO_FREE char *path = file_join(dir, needed[i]);
         if (access(path, R_OK) != 0) {
-            doctor_add(d, DOCTOR_FAIL, "model", "cannot read %s: give --model a MiMo-VL folder", path);
+            doctor_add(d, DOCTOR_FAIL, "model", "cannot read %s: give --model a MiMo-VL folder",
+                       path);
             return;
         }
     }
@@ -182,7 +183,7 @@ static json_t *check_daemon(struct doctor *d)
     json_t *status = NULL;
     AUTO_FREE char *path = file_runtime_path("daemon.json");
     if (!path) {
-        doctor_add(d, DOCTOR_FAIL, "daemon", "there is no safe runtime folder: set XDG_RUNTIME_DIR");
+        doctor_add(d, DOCTOR_FAIL, "daemon", "no safe runtime folder: set XDG_RUNTIME_DIR");
     } else if (access(path, F_OK) != 0) {
         doctor_add(d, DOCTOR_WARN, "daemon", "not running: deskhand do starts it");
     } else if (daemon_place_read(path, &place, &err) < 0) {

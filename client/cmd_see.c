@@ -83,7 +83,8 @@ int cmd_shot(const struct cli *c)
     else if (n < 8 || memcmp(png, "\x89PNG\r\n\x1a\n", 8) != 0)
         rc = cli_fail(c, CLI_UNREACHABLE, "the daemon sent something that is not a PNG");
     else if (strcmp(c->arg, "-") == 0)
-        rc = fwrite(png, 1, n, stdout) == n ? 0 : cli_fail(c, CLI_FAILED, "cannot write the output");
+        rc = fwrite(png, 1, n, stdout) == n ? 0
+                                            : cli_fail(c, CLI_FAILED, "cannot write the output");
     else if (file_write(c->arg, png, n, 0644, &err) < 0)
         rc = cli_fail(c, CLI_FAILED, "%s", err.text);
     else if (!as_json(c, result))

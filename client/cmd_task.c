@@ -89,8 +89,8 @@ static void print_history(const json_t *result)
         const json_t *steps = json_object_get(t, "steps");
         long n = json_is_array(steps) ? (long)json_array_size(steps)
                                         : cli_int(t, "steps") + cli_int(t, "n_steps");
-        printf("%4ld  %-16s  %-10.10s  %3ld %s  ", cli_int(t, "task"), when, cli_text(t, "state"), n,
-               n == 1 ? "step " : "steps");
+        printf("%4ld  %-16s  %-10.10s  %3ld %s  ", cli_int(t, "task"), when,
+               cli_text(t, "state"), n, n == 1 ? "step " : "steps");
         cli_put(stdout, cli_text(t, "goal"));
         if (cli_text(t, "reason")[0])
             fputs(": ", stdout);

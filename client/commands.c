@@ -1,4 +1,5 @@
-/* The table of subcommands: usage, parser and main read it. Adding one is a row, a file and a test. */
+/* The table of subcommands: usage, parser and main read it. Adding one is a row, a file and a
+ * test. */
 #include "client/cli.h"
 
 #define START_OPTIONS "no-start model display policy threads "

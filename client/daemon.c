@@ -1,5 +1,5 @@
-/* The way to the daemon: its place is in daemon.json; when there is none and the command may, one is
- * started beside this program's own executable, detached, and waited for until it answers.
+/* The way to the daemon: its place is in daemon.json; when there is none and the command may, one
+ * is started beside this program's own executable, detached, and waited for until it answers.
  *
  * A daemon that dies on the way has its last words in daemon.log, which are shown: "no such model"
  * helps, "could not connect" does not. */
@@ -29,7 +29,8 @@ static int try_open(struct rpc *r, struct err *err)
     return rc ? rc : rpc_open(r, &place, err);
 }
 
-/* "…/deskhandd" next to this executable, or in the build folder beside it, or the name for $PATH. */
+/* "…/deskhandd" next to this executable, or in the build folder beside it, or the name for
+ * $PATH. */
 static char *find_daemon(void)
 {
     static const char *const beside[] = {"deskhandd", "../serve/deskhandd"};
@@ -86,6 +87,9 @@ static char *last_words(const char *log_path)
     line = line ? line + 1 : text;
     if (line[0] == '<' && line[1] && line[2] == '>')
         line += 3;
+    char *level = strstr(line, "error: ");
+    if (level) /* the sentence without time and level */
+        line = level + 7;
     char *ret = mem_strdup(line[0] ? line : "it left no message");
     free(text);
     return ret;
@@ -143,8 +147,8 @@ int cli_connect(const struct cli *c, bool start, struct rpc *ret)
     return rc == 0 ? 0 : cli_fail(c, CLI_UNREACHABLE, "%s", err.text);
 }
 
-int cli_call(const struct cli *c, bool start, const char *method, json_t *params, int64_t timeout_us,
-             struct rpc *ret_rpc, json_t **ret_result)
+int cli_call(const struct cli *c, bool start, const char *method, json_t *params,
+             int64_t timeout_us, struct rpc *ret_rpc, json_t **ret_result)
 {
     int rc = cli_connect(c, start, ret_rpc), code = 0;
     struct err err = {0};

@@ -1,7 +1,8 @@
 /* Requests out, replies and notifications in, and pictures by HTTP with the same token.
  *
- * A reply is matched by its id; notifications that arrive while a call waits are not lost but handed
- * to on_note. The HTTP part asks for HTTP/1.0 so that a body is simply "until the server closes". */
+ * A reply is matched by its id; notifications that arrive while a call waits are not lost but
+ * handed to on_note. The HTTP part asks for HTTP/1.0 so that a body is simply "until the server
+ * closes". */
 #include "client/rpc.h"
 
 #include "base/clock.h"

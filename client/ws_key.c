@@ -1,6 +1,6 @@
 /* Sec-WebSocket-Accept: SHA-1 (FIPS 180-4) and base64. It proves that the other side speaks
- * websocket, nothing more; SHA-1's weakness does not matter for that, and no crypto library has to be
- * linked for sixty bytes. */
+ * websocket, nothing more; SHA-1's weakness does not matter for that, and no crypto library has to
+ * be linked for sixty bytes. */
 #include "client/ws.h"
 
 #include <string.h>

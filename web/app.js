@@ -58,7 +58,8 @@ async function recall(task) {
       continue;
     const one = {...s, task};
     if (screen)
-      steps.see({...one, url: `/task/${task}/${s.step}-before.png`, w: screen.w, h: screen.h, screen});
+      steps.see({...one, url: `/task/${task}/${s.step}-before.png`, w: screen.w, h: screen.h,
+                 screen});
     if (s.why)
       steps.token({...one, text: s.why});
     steps.action(one);
@@ -95,8 +96,8 @@ const rpc = new Rpc({
     if (up)
       rpc.call('status').then((s) => {
         screen = s.screen?.w > 0 ? s.screen : null;
-        $('about').textContent = [s.model?.name, s.screen && `${s.screen.w} × ${s.screen.h}`, s.display,
-          s.version && `v${s.version}`].filter(Boolean).join(' · ');
+        $('about').textContent = [s.model?.name, s.screen && `${s.screen.w} × ${s.screen.h}`,
+          s.display, s.version && `v${s.version}`].filter(Boolean).join(' · ');
       }).catch((e) => notice(e.message));
     show();
     live();
