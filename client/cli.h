@@ -73,6 +73,7 @@ int cmd_history(const struct cli *c);
 int cmd_show(const struct cli *c);
 int cmd_dashboard(const struct cli *c);
 int cmd_doctor(const struct cli *c);
+int cmd_bench(const struct cli *c); /* only where bench/ is built */
 int cmd_version(const struct cli *c);
 int cmd_help(const struct cli *c);
 

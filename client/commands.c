@@ -20,6 +20,9 @@ const struct command commands[] = {
     {"dashboard", NULL, START_OPTIONS "json", "print a one-time address for the browser",
      cmd_dashboard},
     {"doctor", NULL, "json model display", "check this machine, say what to do", cmd_doctor},
+#ifdef DESKHAND_BENCH
+    {"bench", NULL, "json model threads", "how fast the engine is on this machine", cmd_bench},
+#endif
     {"shutdown", NULL, "json", "end the daemon", cmd_shutdown},
     {"version", NULL, "", "print the version", cmd_version},
     {"help", "[COMMAND]", "", "this text, or all about one command", cmd_help},
