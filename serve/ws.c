@@ -212,7 +212,7 @@ static void dispatch(struct client *c, const char *method, json_t *params, json_
     }
     if (str_eq(method, "approve") && c->who == AUTH_BROWSER && l->no_browser_approval) {
         on_reply(c, id, NULL, CODE_REFUSED,
-                 "this daemon takes no approvals from browsers; use `deskhand approve`");
+                 "this daemon takes no approvals from browsers, only from programs");
         return;
     }
     if (is_approval)
