@@ -24,6 +24,8 @@ struct shard {
 struct entry {
     char *name;
     struct tensor t;
+    size_t bytes;
+    int shard;
 };
 
 struct safetensors {
@@ -101,7 +103,39 @@ static int read_entry(struct safetensors *s, const struct shard *sh, uint64_t be
     }
     if (s->n_entries >= TENSORS_MAX)
         return err_set(err, -EINVAL, "%s holds more than %d tensors", sh->name, TENSORS_MAX);
-    s->entries[s->n_entries++] = (struct entry){mem_strdup(name), t};
+    s->entries[s->n_entries++] = (struct entry){mem_strdup(name), t, bytes, s->n_shards - 1};
+    return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    if (x->t.data != y->t.data)
+        return x->t.data < y->t.data ? -1 : 1;
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
+}
+
+/* The tensors of a shard must lie one behind the other from the first byte of data to the last:
+ * a hole or an overlap is a header that belongs to another file. Entries from `first` on. */
+static int check_coverage(struct safetensors *s, size_t first, const struct shard *sh,
+                          uint64_t begin, struct err *err)
+{
+    const uint8_t *at = sh->data + begin;
+    if (s->n_entries > first)
+        qsort(s->entries + first, s->n_entries - first, sizeof *s->entries, by_place);
+    for (size_t i = first; i < s->n_entries; i++) {
+        const struct entry *e = &s->entries[i];
+        if (e->t.data != at)
+            return err_set(err, -EINVAL,
+                           "%s: tensor %.80s begins at byte %zu of the data, expected %zu: tensors "
+                           "overlap or leave a hole",
+                           sh->name, e->name, (size_t)((const uint8_t *)e->t.data - sh->data - begin),
+                           (size_t)(at - sh->data - begin));
+        at += e->bytes;
+    }
+    if (at != sh->data + sh->n)
+        return err_set(err, -EINVAL, "%s has %zu bytes behind its last tensor", sh->name,
+                       (size_t)(sh->data + sh->n - at));
     return 0;
 }
 
@@ -130,6 +164,7 @@ static int open_shard(struct safetensors *s, const char *dir, const char *name, 
         json_decref(root);
         return err_set(err, -EINVAL, "%s: its header is no JSON object: %s", path, e.text);
     }
+    size_t first = s->n_entries;
     const char *key;
     json_t *value;
     json_object_foreach(root, key, value)
@@ -138,7 +173,7 @@ static int open_shard(struct safetensors *s, const char *dir, const char *name, 
             rc = read_entry(s, sh, 8 + header, key, value, err);
     }
     json_decref(root);
-    return rc;
+    return rc < 0 ? rc : check_coverage(s, first, sh, 8 + header, err);
 }
 
 static int by_name(const void *a, const void *b)
@@ -146,7 +181,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-static int open_index(struct safetensors *s, const char *dir, const char *path, struct err *err)
+static int open_index(struct safetensors *s, const char *dir, const char *path, json_t **ret_root,
+                      json_t **ret_map, struct err *err)
 {
     AUTO_FREE char *text = NULL;
     size_t n;
@@ -176,15 +212,38 @@ static int open_index(struct safetensors *s, const char *dir, const char *path, 
         else if (!known && (rc = open_shard(s, dir, name, err)) < 0)
             err_wrap(err, "shard of %.80s", key);
     }
-    json_decref(root);
+    *ret_root = root;
+    *ret_map = map;
     return rc;
+}
+
+static const struct entry *find(const struct safetensors *s, const char *name)
+{
+    struct entry key = {.name = (char *)name};
+    return s->n_entries ? bsearch(&key, s->entries, s->n_entries, sizeof key, by_name) : NULL;
+}
+
+/* Every tensor of the index is in the shard that it names. */
+static int check_index(const struct safetensors *s, json_t *map, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(map, key, value)
+    {
+        const struct entry *e = find(s, key);
+        if (!e || strcmp(s->shards[e->shard].name, json_string_value(value)) != 0)
+            return err_set(err, -EINVAL, "the index says that tensor %.80s is in %.80s; it is not",
+                           key, json_string_value(value));
+    }
+    return 0;
 }
 
 int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
 {
     struct safetensors *s = mem_zalloc(sizeof *s);
     AUTO_FREE char *index = file_join(dir, "model.safetensors.index.json");
-    int rc = access(index, F_OK) == 0 ? open_index(s, dir, index, err)
+    json_t *root = NULL, *map = NULL;
+    int rc = access(index, F_OK) == 0 ? open_index(s, dir, index, &root, &map, err)
                                       : open_shard(s, dir, "model.safetensors", err);
     if (rc == 0) {
         qsort(s->entries, s->n_entries, sizeof *s->entries, by_name);
@@ -192,6 +251,9 @@ int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
             if (strcmp(s->entries[i - 1].name, s->entries[i].name) == 0)
                 rc = err_set(err, -EINVAL, "tensor %.80s is in two shards", s->entries[i].name);
     }
+    if (rc == 0 && map)
+        rc = check_index(s, map, err);
+    json_decref(root);
     if (rc < 0) {
         safetensors_close(s);
         return rc;
@@ -215,27 +277,20 @@ void safetensors_close(struct safetensors *s)
     free(s);
 }
 
-static const struct tensor *find(const struct safetensors *s, const char *name)
-{
-    struct entry key = {.name = (char *)name};
-    const struct entry *e =
-        s->n_entries ? bsearch(&key, s->entries, s->n_entries, sizeof key, by_name) : NULL;
-    return e ? &e->t : NULL;
-}
-
 /* Names are asked for in the first generation ("visual.", "model."); the second one has
  * "model.visual." and "model.language_model.". */
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name)
 {
-    const struct tensor *t = find(s, name);
-    if (t)
-        return t;
     char other[512];
+    const struct entry *e = find(s, name);
+    if (e)
+        return &e->t;
     if (str_starts(name, "visual."))
         snprintf(other, sizeof other, "model.%s", name);
     else if (str_starts(name, "model."))
         snprintf(other, sizeof other, "model.language_model.%s", name + 6);
     else
         return NULL;
-    return find(s, other);
+    e = find(s, other);
+    return e ? &e->t : NULL;
 }
