@@ -34,8 +34,8 @@ function isPoint(p) {
 // so the browser scales it with the picture and nothing is computed twice.
 export function overlay(screen, point, end) {
   const size = Math.max(screen.w, screen.h);
-  const ring = svg('svg', {viewBox: `${screen.x} ${screen.y} ${screen.w} ${screen.h}`, class: 'overlay',
-                           preserveAspectRatio: 'none', 'aria-hidden': 'true'});
+  const ring = svg('svg', {viewBox: `${screen.x} ${screen.y} ${screen.w} ${screen.h}`,
+                           class: 'overlay', preserveAspectRatio: 'none', 'aria-hidden': 'true'});
   const cross = ([x, y], kind) => {
     const g = svg('g', {class: kind, 'data-x': x, 'data-y': y});
     for (const halo of ['halo', 'ink']) {

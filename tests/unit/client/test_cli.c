@@ -30,8 +30,8 @@ static int parse(struct cli *c, const char *name, ...)
 static void test_options(void **state)
 {
     struct cli c;
-    assert_int_equal(parse(&c, "do", "--max-steps", "7", "open it", "--json", "--max-seconds=2.5", NULL),
-                     0);
+    assert_int_equal(parse(&c, "do", "--max-steps", "7", "open it", "--json",
+                           "--max-seconds=2.5", NULL), 0);
     assert_true(c.json && c.max_steps == 7 && c.max_seconds > 2.4 && c.max_seconds < 2.6);
     assert_string_equal(c.arg, "open it");
     assert_int_equal(parse(&c, "do", "--", "--json", NULL), 0);

@@ -115,7 +115,7 @@ static void test_ends(void **state)
     char out[4096];
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         struct script s = {.notes = {STATE("running", ""), rows[i].note}};
-        assert_int_equal(run_do(&s, "g", NULL, out, sizeof(out)) , rows[i].code);
+        assert_int_equal(run_do(&s, "g", NULL, out, sizeof(out)), rows[i].code);
     }
 }
 
