@@ -195,27 +195,24 @@ static void backends_agree(void **state)
 /* A prompt longer than a chunk, entered at once and grown from a shorter one. */
 static void pieces_equal_the_whole(void **state)
 {
-    struct str_of {
-        char s[6000];
-    } *text = mem_zalloc(sizeof(*text));
+    char text[6000] = "";
     struct turn t;
 
     for (int i = 0; i < 400; i++)
-        sprintf(text->s + strlen(text->s), "row %d, ", i);
-    turn_init(&t, 6, 6, 2, text->s);
+        sprintf(text + strlen(text), "row %d, ", i);
+    turn_init(&t, 6, 6, 2, text);
     struct vlm *fresh = open_with(2, NULL);
     AUTO_FREE float *want = logits(fresh, &t.r);
-    for (size_t cut = 300; cut < strlen(text->s); cut += 700) {
-        char keep = text->s[cut];
-        text->s[cut] = 0;
+    for (size_t cut = 300; cut < strlen(text); cut += 700) {
+        char keep = text[cut];
+        text[cut] = 0;
         free(logits(m, &t.r));
-        text->s[cut] = keep;
+        text[cut] = keep;
     }
     AUTO_FREE float *got = logits(m, &t.r);
     assert_close(want, got, n_vocab(), CLOSE);
     vlm_close(fresh);
     turn_done(&t);
-    free(text);
 }
 
 struct pieces {
