@@ -2,8 +2,9 @@
  * thread that has run out of work looks for the next loop for some microseconds before it sleeps.
  * Tasks are taken from one atomic counter, so a slow core does less of them.
  *
- * Every worker walks through every loop, also one it finds empty, and pool_run() waits until all
- * have left: so nobody can look at the parameters of a loop that is over. */
+ * A worker joins a loop through `gate` and the caller closes the gate before it waits for those who
+ * joined: a worker that the system has put aside, or that sleeps, costs nothing, and nobody can look
+ * at the parameters of a loop that is over. */
 #include "model/cpu/pool.h"
 
 #include "base/mem.h"
@@ -15,20 +16,25 @@
 
 #define N_SPINS 4000
 
+/* gate: is a loop open, which one (it may wrap: then a worker misses one), how many joined. */
+#define GATE_OPEN 0x80000000u
+#define GATE_LOOP 0x7fff0000u
+#define GATE_ONE_LOOP 0x00010000u
+#define GATE_COUNT 0x0000ffffu
+
 struct pool {
     int n_threads;
     pthread_t *threads;
 
     void (*fn)(void *ctx, int task);
     void *ctx;
-    atomic_int n_tasks;
-    atomic_uint loop;    /* which loop is current; changes when one starts */
-    atomic_int next;     /* next task of it */
-    atomic_int n_inside; /* workers that have not yet left it */
+    int n_tasks;
+    atomic_int next; /* next task of the open loop */
+    atomic_uint gate;
     atomic_bool quit;
 
     pthread_mutex_t mutex;
-    pthread_cond_t wake; /* `loop` changed or quit */
+    pthread_cond_t wake; /* the gate opened, or quit */
     int n_asleep;        /* under mutex */
 };
 
@@ -41,13 +47,34 @@ static void relax(void)
 
 static void work(struct pool *p)
 {
-    int n = atomic_load_explicit(&p->n_tasks, memory_order_relaxed);
     for (;;) {
         int t = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (t >= n)
+        if (t >= p->n_tasks)
             return;
         p->fn(p->ctx, t);
     }
+}
+
+static bool has_news(struct pool *p, unsigned seen)
+{
+    unsigned g = atomic_load(&p->gate);
+
+    return atomic_load(&p->quit) || ((g & GATE_OPEN) && (g & GATE_LOOP) != seen);
+}
+
+static void wait_for_news(struct pool *p, unsigned seen)
+{
+    for (int spins = 0; spins < N_SPINS; spins++) {
+        if (has_news(p, seen))
+            return;
+        relax();
+    }
+    pthread_mutex_lock(&p->mutex);
+    p->n_asleep++;
+    while (!has_news(p, seen))
+        pthread_cond_wait(&p->wake, &p->mutex);
+    p->n_asleep--;
+    pthread_mutex_unlock(&p->mutex);
 }
 
 static void *worker(void *arg)
@@ -56,24 +83,15 @@ static void *worker(void *arg)
     unsigned seen = 0;
 
     for (;;) {
-        int spins = 0;
-        while (atomic_load(&p->loop) == seen && !atomic_load(&p->quit)) {
-            if (++spins < N_SPINS) {
-                relax();
-                continue;
-            }
-            pthread_mutex_lock(&p->mutex);
-            p->n_asleep++;
-            while (atomic_load(&p->loop) == seen && !atomic_load(&p->quit))
-                pthread_cond_wait(&p->wake, &p->mutex);
-            p->n_asleep--;
-            pthread_mutex_unlock(&p->mutex);
-        }
+        wait_for_news(p, seen);
         if (atomic_load(&p->quit))
             return NULL;
-        seen = atomic_load_explicit(&p->loop, memory_order_acquire);
+        unsigned g = atomic_load(&p->gate);
+        if (!(g & GATE_OPEN) || !atomic_compare_exchange_strong(&p->gate, &g, g + 1))
+            continue; /* closed meanwhile, or another one joined first: look again */
+        seen = g & GATE_LOOP;
         work(p);
-        atomic_fetch_sub_explicit(&p->n_inside, 1, memory_order_release);
+        atomic_fetch_sub(&p->gate, 1);
     }
 }
 
@@ -122,17 +140,17 @@ void pool_run(struct pool *p, int n_tasks, void (*fn)(void *ctx, int task), void
     }
     p->fn = fn;
     p->ctx = ctx;
-    atomic_store_explicit(&p->n_tasks, n_tasks, memory_order_relaxed);
+    p->n_tasks = n_tasks;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->n_inside, p->n_threads - 1, memory_order_relaxed);
-    atomic_fetch_add(&p->loop, 1);
+    /* The gate is closed and nobody is inside, so only this thread writes it now. */
+    atomic_store(&p->gate, ((atomic_load(&p->gate) + GATE_ONE_LOOP) & GATE_LOOP) | GATE_OPEN);
     pthread_mutex_lock(&p->mutex);
     if (p->n_asleep > 0)
         pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->mutex);
     work(p);
-    /* Every worker passes through the loop, even one that found no task left. */
-    for (int spins = 0; atomic_load_explicit(&p->n_inside, memory_order_acquire) > 0; spins++) {
+    atomic_fetch_and(&p->gate, ~GATE_OPEN);
+    for (int spins = 0; atomic_load(&p->gate) & GATE_COUNT; spins++) {
         if (spins < N_SPINS)
             relax();
         else
