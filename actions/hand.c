@@ -412,7 +412,9 @@ int hand_activate(struct hand *h, uint32_t window, struct err *err)
     if (!XGetWindowAttributes(h->dpy, window, &wa) || h->x_error || h->dead)
         return h->dead ? hand_x_dead(h, err)
                        : err_set(err, -ENOENT, "the window 0x%x does not exist", window);
-    if (has_wm(h)) {
+    bool wm = has_wm(h);
+    h->x_error = 0;
+    if (wm) {
         XEvent e;
         memset(&e, 0, sizeof(e));
         e.xclient.type = ClientMessage;

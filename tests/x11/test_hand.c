@@ -428,6 +428,102 @@ static void test_activate_without_wm(void **state)
     hand_close(h);
 }
 
+/* A stand-in for a window manager: what it is asked is what EWMH says, with the server's time. */
+static void test_activate_with_wm(void **state)
+{
+    Display *wm = XOpenDisplay(NULL);
+    Window root = DefaultRootWindow(wm), check = XCreateSimpleWindow(wm, root, 0, 0, 1, 1, 0, 0, 0);
+    Atom prop = XInternAtom(wm, "_NET_SUPPORTING_WM_CHECK", False);
+    XChangeProperty(wm, root, prop, XInternAtom(wm, "WINDOW", False), 32, PropModeReplace,
+                    (unsigned char *)&check, 1);
+    XSelectInput(wm, root, SubstructureRedirectMask | SubstructureNotifyMask);
+    XSync(wm, True);
+    struct hand *h = hand_new();
+    assert_int_equal(hand_activate(h, (uint32_t)win, NULL), 0);
+    XSync(wm, False);
+    bool asked = false;
+    while (XPending(wm)) {
+        XEvent e;
+        XNextEvent(wm, &e);
+        if (e.type != ClientMessage)
+            continue;
+        assert_int_equal(e.xclient.message_type, XInternAtom(wm, "_NET_ACTIVE_WINDOW", False));
+        assert_int_equal(e.xclient.window, win);
+        assert_int_equal(e.xclient.data.l[0], 2);
+        assert_int_not_equal(e.xclient.data.l[1], CurrentTime);
+        asked = true;
+    }
+    assert_true(asked);
+    /* the property of a window manager that is gone: back to raising and focusing */
+    XDestroyWindow(wm, check);
+    XCloseDisplay(wm);
+    XSetInputFocus(dpy, PointerRoot, RevertToPointerRoot, CurrentTime);
+    XSync(dpy, False);
+    assert_int_equal(hand_activate(h, (uint32_t)win, NULL), 0);
+    Window now;
+    int revert;
+    XGetInputFocus(dpy, &now, &revert);
+    assert_int_equal(now, win);
+    hand_close(h);
+    XDeleteProperty(dpy, DefaultRootWindow(dpy), prop);
+}
+
+/* Toolkits of today read XInput 2 events: the same keys and buttons must come that way. */
+static void test_xi2_client(void **state)
+{
+    Display *d = XOpenDisplay(NULL);
+    Window w = XCreateSimpleWindow(d, DefaultRootWindow(d), 0, 0, 90, 90, 0, 0, 0);
+    unsigned char bits[XIMaskLen(XI_LASTEVENT)] = {0};
+    XIEventMask mask = {XIAllMasterDevices, sizeof(bits), bits};
+    int opcode, event, error, major = 2, minor = 2;
+    assert_true(XQueryExtension(d, "XInputExtension", &opcode, &event, &error));
+    assert_int_equal(XIQueryVersion(d, &major, &minor), Success);
+    XISetMask(bits, XI_KeyPress);
+    XISetMask(bits, XI_KeyRelease);
+    XISetMask(bits, XI_ButtonPress);
+    XISetMask(bits, XI_ButtonRelease);
+    XISelectEvents(d, w, &mask, 1);
+    XMapRaised(d, w);
+    XSync(d, False);
+    usleep(50000);
+    XSetInputFocus(d, w, RevertToPointerRoot, CurrentTime);
+    XSync(d, True);
+
+    struct hand *h = hand_new();
+    static char text[] = "aЯ";
+    struct action a = {.kind = ACTION_INPUT, .has_start = true, .start_px = {30, 40}, .text = text};
+    act(h, &a);
+    struct str got = {0};
+    XSync(d, False);
+    while (XPending(d)) {
+        XEvent e;
+        XNextEvent(d, &e);
+        if (e.type == MappingNotify)
+            XRefreshKeyboardMapping(&e.xmapping);
+        if (e.type != GenericEvent || !XGetEventData(d, &e.xcookie))
+            continue;
+        const XIDeviceEvent *x = e.xcookie.data;
+        bool press = x->evtype == XI_KeyPress || x->evtype == XI_ButtonPress;
+        if (x->evtype == XI_KeyPress || x->evtype == XI_KeyRelease) {
+            unsigned used;
+            KeySym sym = NoSymbol;
+            XkbLookupKeySym(d, (KeyCode)x->detail, (unsigned)x->mods.effective, &used, &sym);
+            str_printf(&got, "%lx %s\n", sym, press ? "down" : "up");
+        } else {
+            str_printf(&got, "button %d %s at %g %g\n", x->detail, press ? "down" : "up", x->root_x,
+                       x->root_y);
+        }
+        XFreeEventData(d, &e.xcookie);
+    }
+    assert_string_equal(str_cstr(&got), "button 1 down at 30 40\nbutton 1 up at 30 40\n"
+                                        "61 down\n61 up\nffe1 down\n6f1 down\n6f1 up\nffe1 up\n");
+    str_done(&got);
+    hand_close(h);
+    XCloseDisplay(d);
+    XSetInputFocus(dpy, win, RevertToPointerRoot, CurrentTime);
+    client_read();
+}
+
 static void test_server_death(void **state)
 {
     struct hand *h = hand_new();
@@ -475,6 +571,8 @@ int main(void)
         cmocka_unit_test(test_check_releases),
         cmocka_unit_test(test_segv_releases),
         cmocka_unit_test(test_activate_without_wm),
+        cmocka_unit_test(test_activate_with_wm),
+        cmocka_unit_test(test_xi2_client),
         cmocka_unit_test(test_server_death),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
