@@ -17,7 +17,7 @@ if [ -n "${DEMO_HERE:-}" ] && [ -n "${DISPLAY:-}" ]; then
     trap desk_end EXIT
     export XDG_STATE_HOME="$desk_tmp/state"
 else
-    desk_begin "${DEMO_SIZE:-640x480}"
+    desk_begin "${DEMO_SIZE:-448x336}"
 fi
 deskhand="$build/client/deskhand"
 

@@ -82,7 +82,7 @@ H
     result() { xdotool search --name 'Sent' getwindowname 2>/dev/null; }
 }
 
-desk_begin "${APPS_SIZE:-640x480}"
+desk_begin "${APPS_SIZE:-448x336}"
 case_"$case" || exit 1
 "$deskhand" do "$goal" --max-steps 10 --max-seconds 120 >"$desk_tmp/do.log" 2>&1
 code=$?
