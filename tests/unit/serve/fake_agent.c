@@ -19,6 +19,7 @@ struct agent {
     struct thread *knocker;
     int x[2]; /* [0] is "the X connection", [1] the other end */
     int64_t due_us;
+    int lingering[8], n_lingering, n_reconnects;
 };
 
 struct fake_counts fake_counts;
@@ -54,6 +55,8 @@ void agent_close(struct agent *a)
     mailbox_free(a->news, NULL);
     close(a->x[0]);
     close(a->x[1]);
+    while (a->n_lingering > 0)
+        close(a->lingering[--a->n_lingering]);
     fake_counts.n_closed++;
     free(a);
 }
@@ -101,9 +104,13 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
         CHECK(write(a->x[1], "d", 1) == 1);
         reply(cookie, id, json_object(), 0, NULL);
     } else if (strcmp(method, "reconnect") == 0) {
-        /* the display goes and comes back, likely under the same number */
+        /* the display goes and comes back, likely under the same number; every second time the
+         * other end stays, so that nothing but the new socket tells */
         close(a->x[0]);
-        close(a->x[1]);
+        if (a->n_lingering < (int)N_ELEMENTS(a->lingering) && ++a->n_reconnects % 2 == 0)
+            a->lingering[a->n_lingering++] = a->x[1];
+        else
+            close(a->x[1]);
         CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a->x) == 0);
         reply(cookie, id, json_object(), 0, NULL);
     } else if (strcmp(method, "later") == 0) {
@@ -115,6 +122,14 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
         for (int i = 0; i < 100; i++)
             notice(a, big, i);
         free(big);
+        reply(cookie, id, json_object(), 0, NULL);
+    } else if (strcmp(method, "murmur") == 0) {
+        char *big = mem_zalloc(100001);
+        memset(big, 'x', 100000);
+        for (int i = 0; i < FAKE_MURMUR_BYTES / 100000; i++)
+            notice(a, big, i);
+        free(big);
+        notice(a, "end of murmur", 0);
         reply(cookie, id, json_object(), 0, NULL);
     } else if (strcmp(method, "counts") == 0) {
         reply(cookie, id, json_pack("{s:i}", "service", fake_counts.n_service), 0, NULL);

@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 
 #define FAKE_KNOCKS 500
+#define FAKE_MURMUR_BYTES 3900000
 #define FAKE_PICTURE_BYTES 3000000
 
 struct fake_counts {
