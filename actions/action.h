@@ -50,7 +50,8 @@ int action_parse_box(const char *text, size_t n, int image_w, int image_h, struc
  * a->start in model pixels, rounded. */
 void action_history_json(const struct action *a, struct str *out);
 /* {"action": "click", "start_point": [x, y], ...} complete, for the journal and the protocol;
- * with_text false replaces typed text by its length. */
+ * with_text false replaces typed text by its length ("text_length": 5). Reads back to an equal
+ * action; "</" in a text is written "<\/" so that no typed tag ends the reasoning. */
 void action_json(const struct action *a, bool with_text, struct str *out);
 /* One line for people: `click at 120,40`, `type 5 characters`, `press ctrl+s`. */
 void action_describe(const struct action *a, struct str *out);

@@ -689,8 +689,8 @@ static bool gram_may_end(const void *data, const void *state)
            (!g->fenced && (g->place == P_LIST_DONE || (g->place == P_CLOSED && !g->listed)));
 }
 
-/* Only inside <think>, and there only while no end tag is being spelled: elsewhere a token of several
- * bytes could begin allowed and end forbidden. */
+/* Only inside <think>, and there only while no end tag is being spelled: elsewhere a token of
+ * several bytes could begin allowed and end forbidden. */
 static bool gram_is_free(const void *data, const void *state)
 {
     const struct gram *g = state;

@@ -83,8 +83,8 @@ static const char *find_last(const char *s, size_t n, const char *what)
     return last;
 }
 
-/* Is text[pos] inside a readable object that starts at or after `from`? A fence or a tag there is part
- * of a string. */
+/* Is text[pos] inside a readable object that starts at or after `from`? A fence or a tag there is
+ * part of a string. */
 static bool inside_object(const char *text, size_t n, size_t from, size_t pos)
 {
     struct read_doc d = {0};
@@ -167,8 +167,8 @@ static bool names_box(const struct read_doc *d, int object)
     return false;
 }
 
-/* Reads the first object at or after `at` that `wanted` accepts. Braces in prose are passed over; an
- * object that cannot be read ends the search, because what stands inside it is nobody's answer. */
+/* Reads the first object at or after `at` that `wanted` accepts. Braces in prose are passed over;
+ * an object that cannot be read ends the search: what stands inside it is nobody's answer. */
 static int find_object(const char *text, size_t n, size_t at,
                        bool (*wanted)(const struct read_doc *, int), const char *what,
                        struct read_doc *d, struct err *err)
@@ -191,7 +191,7 @@ static int find_object(const char *text, size_t n, size_t at,
 }
 
 /* Reads "12, 34" out of a string such as "(12,34)" or "<|box_start|>(12,34)<|box_end|>": tags are
- * skipped, then only numbers and their punctuation may stand there. Returns how many, -1: not so. */
+ * skipped, then only numbers and their punctuation may stand there. Returns how many, or -1. */
 static int numbers_in_string(const char *s, double out[4])
 {
     int n = 0;
@@ -221,7 +221,7 @@ static int numbers_in_string(const char *s, double out[4])
     return n;
 }
 
-/* A point or a box in any of its shapes: [x, y], [x1, y1, x2, y2], [[x, y]], {"x":, "y":}, "x, y". */
+/* A point or a box in its shapes: [x, y], [x1, y1, x2, y2], [[x, y]], {"x":, "y":}, "x, y". */
 static int read_place(const struct read_doc *d, int node, int w, int h, struct model_pt *ret,
                       float ret_box[4], struct err *err)
 {
@@ -263,7 +263,8 @@ static int read_place(const struct read_doc *d, int node, int w, int h, struct m
             return err_set(err, -EINVAL, "the box at byte %zu has its corners in the wrong order",
                            at);
         if (c[0] < 0 || c[1] < 0 || (w > 0 && c[2] > w) || (h > 0 && c[3] > h))
-            return err_set(err, -EINVAL, "the box %g,%g,%g,%g at byte %zu leaves the image of %dx%d",
+            return err_set(err, -EINVAL,
+                           "the box %g,%g,%g,%g at byte %zu leaves the image of %dx%d",
                            c[0], c[1], c[2], c[3], at, w, h);
         x = (c[0] + c[2]) / 2;
         y = (c[1] + c[3]) / 2;
@@ -300,8 +301,9 @@ static int read_text(const char *text, const struct read_node *v, bool may_be_em
     for (size_t i = 0; i < v->n; i++) {
         unsigned char c = (unsigned char)v->s[i];
         if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f)
-            return err_set(err, -EINVAL, "the text at byte %zu contains the control character 0x%02x",
-                           v->pos, c);
+            return err_set(err, -EINVAL,
+                           "the text at byte %zu contains the control character 0x%02x", v->pos,
+                           c);
     }
     *ret = mem_strdup(v->s);
     return 0;
@@ -404,7 +406,8 @@ static int read_direction(const struct read_node *v, struct action *a, struct er
                 a->direction = (enum direction)i;
                 return 0;
             }
-    return err_set(err, -EINVAL, "the direction at byte %zu must be up, down, left or right", v->pos);
+    return err_set(err, -EINVAL, "the direction at byte %zu must be up, down, left or right",
+                   v->pos);
 }
 
 static int read_distance(const struct read_node *v, struct action *a, struct err *err)

@@ -404,9 +404,9 @@ static int read_any(struct reader *r, int depth)
         r->doc->nodes[node].pos = at;
         return read_children(r, node, '}', true, depth);
     }
-    if (r->pos < r->n && (r->text[r->pos] == '-' || (r->text[r->pos] >= '0' && r->text[r->pos] <= '9')))
-        return read_number(r);
-    return read_word(r);
+    char first = r->pos < r->n ? r->text[r->pos] : 0;
+    bool number = first == '-' || (first >= '0' && first <= '9');
+    return number ? read_number(r) : read_word(r);
 }
 
 int read_value(const char *text, size_t n, size_t pos, struct read_doc *d, struct err *err)

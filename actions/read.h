@@ -35,8 +35,8 @@ void read_done(struct read_doc *d);
  * or a negative errno with a sentence naming the byte. `d` may hold earlier values. */
 int read_value(const char *text, size_t n, size_t pos, struct read_doc *d, struct err *err);
 
-/* Does an object with a first key start at text[pos]? True only if "{", a key and a colon are there:
- * braces in prose are not objects. */
+/* Does an object with a first key start at text[pos]? True only if "{", a key (of at most some 250
+ * bytes) and a colon are there: braces in prose are not objects. */
 bool read_is_object(const char *text, size_t n, size_t pos);
 
 #endif

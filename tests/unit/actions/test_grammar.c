@@ -73,7 +73,7 @@ static const char *const accepted[] = {
     "Ok <b> `x` {\"action\": \"wait\"}",
     "Hm <think>x { y</think>{\"action\": \"wait\"}",
     "rest</think>\n{\"action\": \"wait\"}",
-    "{\"action\": \"input\", \"text\": \"a\\n\\t\\u00e4\\ud83d\\ude00\\\"\\\\\\/\xf0\x9f\x98\x80\"}",
+    "{\"action\": \"input\", \"text\": \"\\n\\t\\u00e4\\ud83d\\ude00\\\"\\\\\\/\xf0\x9f\x98\x80\"}",
 };
 
 /* A text and how many of its bytes are good. -1: all, but it may not end there. */
@@ -171,7 +171,9 @@ static void accepts_boxes(void **state)
         int good; /* -2: complete */
     } cases[] = {
         {"[{\"bbox_2d\": [10, 20, 30, 40], \"label\": \"OK\"}]", -2},
-        {"```json\n[\n\t{\"bbox_2d\": [0, 0, 1000, 700], \"label\": \"the \\\"x\\\"\"}\n]\n```", -2},
+        {"```json\n[\n\t{\"bbox_2d\": [0, 0, 1000, 700], "
+         "\"label\": \"the \\\"x\\\"\"}\n]\n```",
+         -2},
         {"[{\"bbox_2d\": [10,20,30,40], \"label\": \"\"}, {\"bbox_2d\": [1,2,3,4]}]", -2},
         {"<think>x</think>{\"bbox_2d\": [10, 20, 30, 40]}", -2},
         {"[{\"bbox_2d\": [10, 20, 9,", 23}, /* 9 may become 90 */

@@ -252,12 +252,14 @@ static void names_every_mistake(void **state)
          "test.yaml:3: there are two rules named \"a\""},
         {"rules:\n- name: a\n  match:\n    action: klick\n",
          "test.yaml:4: there is no action \"klick\""},
-        {"rules:\n- name: a\n  match:\n    action: []\n", "test.yaml:4: \"action\" is an empty list"},
+        {"rules:\n- name: a\n  match:\n    action: []\n",
+         "test.yaml:4: \"action\" is an empty list"},
         {"rules:\n- name: a\n  match:\n    colour: red\n",
          "test.yaml:4: unknown key \"colour\" in \"match\""},
         {"rules:\n- name: a\n  match:\n    title: '('\n",
          "test.yaml:4: the pattern of \"title\" is wrong at its character 2"},
-        {"rules:\n- name: a\n  match:\n    text: 'a\\Cb'\n", "test.yaml:4: the pattern of \"text\""},
+        {"rules:\n- name: a\n  match:\n    text: 'a\\Cb'\n",
+         "test.yaml:4: the pattern of \"text\""},
         {"rules:\n- name: a\n  match:\n    region: [1, 2, 3]\n",
          "test.yaml:4: \"region\" must be a list of four"},
         {"rules:\n- name: a\n  match:\n    region: [1, 2, 3, 4, 5]\n", "must be a list of four"},
@@ -299,7 +301,8 @@ static void bounds_patterns(void **state)
     hostile[sizeof hostile - 1] = 0;
     struct action a = typed(hostile);
     struct policy_context c = {.window_title = hostile};
-    static const char *const patterns[] = {"(a+)+$b", "(a|aa)+$b", "^(.*a){30}b", "(?:a?){50}a{50}b"};
+    static const char *const patterns[] = {"(a+)+$b", "(a|aa)+$b", "^(.*a){30}b",
+                                           "(?:a?){50}a{50}b"};
     for (size_t i = 0; i < N_ELEMENTS(patterns); i++) {
         char yaml[200];
         snprintf(yaml, sizeof yaml, "default: allow\nrules:\n- {name: d, verdict: deny, match: "
@@ -315,7 +318,8 @@ static void bounds_patterns(void **state)
                              "'(a+)+[^a]'}}\n");
     assert_int_equal(judge(p, &a, &c, NULL), VERDICT_DENY);
     policy_free(p);
-    p = parse("default: confirm\nrules:\n- {name: d, verdict: allow, match: {text: '(a+)+[^a]'}}\n");
+    p = parse("default: confirm\nrules:\n- {name: d, verdict: allow, match: {text: "
+              "'(a+)+[^a]'}}\n");
     assert_int_equal(judge(p, &a, &c, NULL), VERDICT_CONFIRM);
     policy_free(p);
 }
