@@ -111,12 +111,9 @@ static void attend_task(void *ctx, int task)
         int skip = MAX(0, t->k_begin - k0);
         for (int i = 0; i < t->n_q; i += TILE_ROWS) {
             int rows = MIN(TILE_ROWS, t->n_q - i);
-            for (int j = 0; j < n; j += PANEL) {
-                for (int r = i; r < i + rows; r++)
-                    memset(s + r * K_COLS + j, 0, sizeof(float) * PANEL);
-                kern->tile(rows, kv->d_head, q + (size_t)i * a->ld_q, a->ld_q,
+            for (int j = 0; j < n; j += PANEL)
+                kern->tile(rows, false, kv->d_head, q + (size_t)i * a->ld_q, a->ld_q,
                            k + (size_t)(k0 + j) * d, PANEL, s + i * K_COLS + j, K_COLS);
-            }
         }
         for (int i = 0; i < t->n_q; i++) {
             float *row = s + i * K_COLS;
@@ -139,9 +136,9 @@ static void attend_task(void *ctx, int task)
         }
         for (int i = 0; i < t->n_q; i += TILE_ROWS)
             for (size_t j = 0; j < d_pad; j += PANEL)
-                kern->tile(MIN(TILE_ROWS, t->n_q - i), n_real - skip, s + i * K_COLS + skip, K_COLS,
-                           v + (size_t)(k0 + skip) * d_pad + j, d_pad, o + (size_t)i * d_pad + j,
-                           d_pad);
+                kern->tile(MIN(TILE_ROWS, t->n_q - i), true, n_real - skip, s + i * K_COLS + skip,
+                           K_COLS, v + (size_t)(k0 + skip) * d_pad + j, d_pad,
+                           o + (size_t)i * d_pad + j, d_pad);
     }
     for (int i = 0; i < t->n_q; i++) {
         float *to = a->out + (size_t)(t->q_begin + i) * a->ld_out + (size_t)h * d;

@@ -93,10 +93,8 @@ static void tile_start(const struct linear *l, int col, int n_cols, int n_rows, 
             if (l->w->bias)
                 for (int j = 0; j < n_cols; j++)
                     row[j] += l->w->bias[col + j];
-        } else if (l->w->bias) {
-            memcpy(row, l->w->bias + col, sizeof(float) * (size_t)n_cols);
         } else {
-            memset(row, 0, sizeof(float) * (size_t)n_cols);
+            memcpy(row, l->w->bias + col, sizeof(float) * (size_t)n_cols);
         }
     }
 }
@@ -121,7 +119,9 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows)
         c = edge;
         ld_c = PANEL;
     }
-    tile_start(l, col, n_cols, n_rows, c, ld_c, l->add);
+    bool from_zero = !l->add && !w->bias;
+    if (!from_zero)
+        tile_start(l, col, n_cols, n_rows, c, ld_c, l->add);
     size_t at = (size_t)panel * (size_t)w->n_in * PANEL;
     for (int k = 0; k < w->n_in; k += K_BLOCK) {
         int n_k = MIN(K_BLOCK, w->n_in - k);
@@ -132,8 +132,9 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows)
         else
             b = (const float *)w->data + at + (size_t)k * PANEL;
         for (int i = 0; i < n_rows; i += TILE_ROWS)
-            l->k->tile(MIN(TILE_ROWS, n_rows - i), n_k, l->x + (size_t)(row + i) * l->ld_x + k,
-                       l->ld_x, b, PANEL, c + (size_t)i * ld_c, ld_c);
+            l->k->tile(MIN(TILE_ROWS, n_rows - i), !from_zero || k > 0, n_k,
+                       l->x + (size_t)(row + i) * l->ld_x + k, l->ld_x, b, PANEL,
+                       c + (size_t)i * ld_c, ld_c);
     }
     if (!whole)
         for (int i = 0; i < n_rows; i++)

@@ -3,6 +3,7 @@
 #ifndef DESKHAND_MODEL_CPU_KERNELS_H
 #define DESKHAND_MODEL_CPU_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,9 +13,9 @@
 
 struct kernels {
     const char *name;
-    /* c [m, 32] += a [m, k] b [k, 32]; m <= TILE_ROWS */
-    void (*tile)(int m, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                 size_t ldc);
+    /* c [m, 32] = (add ? c : 0) + a [m, k] b [k, 32]; m <= TILE_ROWS */
+    void (*tile)(int m, bool add, int k, const float *a, size_t lda, const float *b, size_t ldb,
+                 float *c, size_t ldc);
     /* y [32] += x [k] panel [k, 32] */
     void (*gemv_f32)(int k, const float *x, const float *panel, float *y);
     void (*gemv_bf16)(int k, const float *x, const uint16_t *panel, float *y);

@@ -7,7 +7,6 @@
 #include "model/cpu/kernels.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 typedef float vreg __attribute__((vector_size(VL * 4)));
@@ -49,12 +48,16 @@ INLINE vreg vmax(vreg a, vreg b)
     return (vreg)(((vi)a & m) | ((vi)b & ~m));
 }
 
-/* exp to about 1 ulp on [-87, 88], clamped outside: 2^n * e^r with |r| <= ln 2 / 2. */
+INLINE vreg vmin(vreg a, vreg b)
+{
+    vi m = a < b;
+    return (vreg)(((vi)a & m) | ((vi)b & ~m));
+}
+
+/* exp of x <= 88 to about 1 ulp, clamped below -87.3: 2^n * e^r with |r| <= ln 2 / 2. */
 INLINE vreg vexp(vreg x)
 {
-    const vreg lo = (vreg){0} - 87.3f, hi = (vreg){0} + 88.0f;
-    x = vmax(x, lo);
-    x = -vmax(-x, -hi);
+    x = vmax(x, (vreg){0} - 87.3f);
     vreg n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;
     vreg r = x - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
@@ -69,15 +72,20 @@ INLINE vreg vexp(vreg x)
 }
 
 /* One register tile; m is a constant after inlining. */
-INLINE void tile_fixed(const int m, int k, const float *a, size_t lda, const float *b, size_t ldb,
-                       float *c, size_t ldc)
+INLINE void tile_fixed(const int m, bool add, int k, const float *a, size_t lda, const float *b,
+                       size_t ldb, float *c, size_t ldc)
 {
     vreg acc[MR][2];
 
     UNROLL
-    for (int i = 0; i < m; i++) {
-        acc[i][0] = load(c + i * ldc);
-        acc[i][1] = load(c + i * ldc + VL);
+    for (int i = 0; i < m; i++)
+        acc[i][0] = acc[i][1] = (vreg){0};
+    if (add) {
+        UNROLL
+        for (int i = 0; i < m; i++) {
+            acc[i][0] = load(c + i * ldc);
+            acc[i][1] = load(c + i * ldc + VL);
+        }
     }
     for (int j = 0; j < k; j++) {
         vreg b0 = load(b), b1 = load(b + VL);
@@ -96,15 +104,15 @@ INLINE void tile_fixed(const int m, int k, const float *a, size_t lda, const flo
     }
 }
 
-static void tile(int m, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c,
-                 size_t ldc)
+static void tile(int m, bool add, int k, const float *a, size_t lda, const float *b, size_t ldb,
+                 float *c, size_t ldc)
 {
     for (; m > 0; m -= MR, a += MR * lda, c += MR * ldc) {
         for (int j = 0; j < PANEL; j += 2 * VL) {
             switch (m < MR ? m : MR) {
 #define CASE(i)                                                                                    \
     case i:                                                                                        \
-        tile_fixed(i <= MR ? i : MR, k, a, lda, b + j, ldb, c + j, ldc);                           \
+        tile_fixed(i <= MR ? i : MR, add, k, a, lda, b + j, ldb, c + j, ldc);                      \
         break;
                 CASE(1)
                 CASE(2)
@@ -209,7 +217,8 @@ static void silu_mul(int n, const float *gate, const float *up, float *out)
     int i = 0;
     for (; i + VL <= n; i += VL) {
         vreg g = load(gate + i);
-        store(out + i, g / (1.0f + vexp(-g)) * load(up + i));
+        vreg e = vexp(vmin(-g, (vreg){0} + 88.0f));
+        store(out + i, g / (1.0f + e) * load(up + i));
     }
     for (; i < n; i++)
         out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
