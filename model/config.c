@@ -92,7 +92,16 @@ static void read_text(struct vlm_config *c, struct reader *r)
     c->n_layers = integer(r, "num_hidden_layers", 1, 512, -1);
     c->n_heads = integer(r, "num_attention_heads", 1, 1024, -1);
     c->n_kv_heads = integer(r, "num_key_value_heads", 1, 1024, c->n_heads ? c->n_heads : 1);
-    c->d_head = integer(r, "head_dim", 2, 1024, r->rc ? 2 : MAX(2, c->d_model / c->n_heads));
+    if (r->rc < 0)
+        return;
+    if (!get(r, "head_dim") && c->d_model % c->n_heads) {
+        r->rc = err_set(r->err, -EINVAL,
+                        "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no "
+                        "head_dim",
+                        r->where, c->d_model, c->n_heads);
+        return;
+    }
+    c->d_head = integer(r, "head_dim", 2, 1024, c->d_model / c->n_heads);
     c->n_vocab = integer(r, "vocab_size", 1, 1 << 22, -1);
     c->n_ctx = integer(r, "max_position_embeddings", 1, 1 << 24, 32768);
     c->rms_eps = (float)number(r, "rms_norm_eps", 1e-12, 1e-2, 1e-6);
@@ -108,8 +117,9 @@ static void read_text(struct vlm_config *c, struct reader *r)
         r->rc = err_set(r->err, -EINVAL,
                         "%s: num_attention_heads %d is no multiple of num_key_value_heads %d",
                         r->where, c->n_heads, c->n_kv_heads);
-    else if (c->d_head % 2)
-        r->rc = err_set(r->err, -EINVAL, "%s: head_dim %d is odd", r->where, c->d_head);
+    else if (c->d_head % 2 || c->d_head < 2 || c->d_head > 1024)
+        r->rc = err_set(r->err, -EINVAL, "%s: head_dim %d must be an even number from 2 to 1024",
+                        r->where, c->d_head);
     if (r->rc < 0)
         return;
 
@@ -225,9 +235,9 @@ static void read_image(struct vlm_config *c, struct reader *r)
     read_floats(r, "image_std", s->std, 0.5f);
     if (r->rc < 0)
         return;
-    s->min_pixels = json_is_integer(lo) ? json_integer_value(lo) : 3136;
-    s->max_pixels = json_is_integer(hi) ? json_integer_value(hi) : 12845056;
-    if (s->min_pixels < 1 || s->max_pixels < s->min_pixels || s->max_pixels > (int64_t)1 << 30)
+    s->min_pixels = !lo ? 3136 : json_is_integer(lo) ? json_integer_value(lo) : -1;
+    s->max_pixels = !hi ? 12845056 : json_is_integer(hi) ? json_integer_value(hi) : -1;
+    if (s->min_pixels < 0 || s->max_pixels < s->min_pixels || s->max_pixels > (int64_t)1 << 30)
         r->rc = err_set(r->err, -EINVAL, "%s: min_pixels %lld and max_pixels %lld make no range",
                         r->where, (long long)s->min_pixels, (long long)s->max_pixels);
     else if (s->patch_size != c->vit.patch_size || s->merge_size != c->vit.merge_size ||
@@ -286,13 +296,16 @@ int config_read(const char *dir, struct vlm_config *ret, struct err *err)
             read_image(&c, &r);
     }
     if (r.rc == 0) {
-        struct err ignored = {0};
-        if (load(dir, "generation_config.json", &gen, &ignored) == 0)
+        struct err e = {0};
+        int got = load(dir, "generation_config.json", &gen, &e);
+        if (got < 0 && got != -ENOENT)
+            r.rc = err_set(err, got, "%s", e.text);
+        else if (got == 0)
             add_eos(&c, json_object_get(gen, "eos_token_id"));
         add_eos(&c, json_object_get(root, "eos_token_id"));
         if (text)
             add_eos(&c, json_object_get(text, "eos_token_id"));
-        if (!c.n_eos)
+        if (!c.n_eos && r.rc == 0)
             r.rc = err_set(err, -EINVAL, "neither generation_config.json nor config.json names an "
                                          "eos_token_id below vocab_size %d", c.n_vocab);
     }
