@@ -138,12 +138,21 @@ static json_t *point_json(bool has, struct screen_pt p)
     return has ? json_pack("[i,i]", p.x, p.y) : json_null();
 }
 
+/* For people, so in pixels of the screen. */
+static void describe_on_screen(const struct action *a, struct str *out)
+{
+    struct action shown = *a; /* borrows the texts */
+    shown.start = (struct model_pt){(float)a->start_px.x, (float)a->start_px.y};
+    shown.end = (struct model_pt){(float)a->end_px.x, (float)a->end_px.y};
+    action_describe(&shown, out);
+}
+
 static void report_action(struct agent *a)
 {
     struct step *s = &a->task.step;
     AUTO(str_done) struct str json = {0}, describe = {0};
     action_json(&s->action, true, &json);
-    action_describe(&s->action, &describe);
+    describe_on_screen(&s->action, &describe);
     json_t *j = step_params(a), *act = json_loads(str_cstr(&json), 0, NULL);
     json_object_set_new(j, "action", act ? act : json_object());
     json_object_set_new(j, "describe", json_string(str_cstr(&describe)));
@@ -182,7 +191,7 @@ static void keep_step(struct agent *a)
     struct err err = {0};
     AUTO(str_done) struct str json = {0}, describe = {0};
     action_json(&s->action, true, &json);
-    action_describe(&s->action, &describe);
+    describe_on_screen(&s->action, &describe);
     json_t *j = effect_json(a), *act = json_loads(str_cstr(&json), 0, NULL);
     json_object_set_new(j, "action", act ? act : json_object());
     json_object_set_new(j, "describe", json_string(str_cstr(&describe)));

@@ -3,8 +3,14 @@
 #include "client/cli.h"
 #include "client/progress.h"
 
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define REPLY_US 30000000
 
@@ -43,9 +49,23 @@ int cmd_resume(const struct cli *c)
     return show_result(c, false, "resume", NULL, NULL);
 }
 
+/* Returns when the daemon is gone, so that the next command may start another one. */
 int cmd_shutdown(const struct cli *c)
 {
-    return show_result(c, false, "shutdown", NULL, NULL);
+    struct daemon_place place;
+    struct err err = {0};
+    AUTO_FREE char *path = file_runtime_path("daemon.json");
+    int fd = -1;
+    if (path && daemon_place_read(path, &place, &err) == 0)
+        fd = (int)syscall(SYS_pidfd_open, (pid_t)place.pid, 0);
+    int rc = show_result(c, false, "shutdown", NULL, NULL);
+    if (fd >= 0) {
+        struct pollfd gone = {.fd = fd, .events = POLLIN};
+        if (rc == CLI_OK)
+            poll(&gone, 1, REPLY_US / 1000);
+        close(fd);
+    }
+    return rc;
 }
 
 static void line(const char *label, const char *text)
