@@ -1,0 +1,183 @@
+/* The engine against transformers 4.57 in f32 on a checkpoint of random weights that has what the
+ * shipped one lacks: a video, two pictures in a prompt, windows at edges, a head of its own,
+ * text_config, the newer tensor names, mixed types, another epsilon and theta, embedding rows beyond
+ * the tokenizer. tools/goldens/tiny.py made tests/golden/tiny. */
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/vlm.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TOLERANCE 1e-4 /* of the largest value; the promise is 1e-3 */
+
+enum { IMAGE_PAD = 261, VIDEO_PAD = 262 };
+
+static const char *dir;
+static json_t *expected;
+
+/* The formula of tiny.py. */
+static struct patches picture(int t, int h, int w, int n_temporal, int salt)
+{
+    struct patches p = {t, h, w, n_temporal, 4, 2, n_temporal > 1 ? 1.5f : 0, NULL, (uint64_t)salt};
+    size_t n = (size_t)(t * h * w) * (size_t)patches_n_cols(&p);
+
+    p.rows = mem_aligned(n * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        p.rows[i] = (float)((double)((i * 7919 + (size_t)salt * 104729) % 1009) / 504.0 - 1.0);
+    return p;
+}
+
+static void compare(const char *key, const float *got, size_t n)
+{
+    const json_t *want = json_object_get(expected, key);
+    double top = 0, worst = 0;
+
+    assert_int_equal(json_array_size(want), n);
+    for (size_t i = 0; i < n; i++) {
+        double w = json_number_value(json_array_get(want, i));
+        assert_true(isfinite(got[i]));
+        top = fmax(top, fabs(w));
+        worst = fmax(worst, fabs((double)got[i] - w));
+    }
+    if (!(worst <= TOLERANCE * top))
+        fail_msg("%s differ by %g of %g", key, worst, top);
+}
+
+struct fixture {
+    struct vlm *m;
+    struct patches a, b, video;
+    struct vlm_part system, parts[6];
+    struct vlm_message messages[2];
+    struct vlm_request r;
+};
+
+static void fixture_init(struct fixture *f, const char *backend)
+{
+    struct vlm_options o = {.n_threads = 2, .backend = backend};
+    struct err err = {0};
+
+    memset(f, 0, sizeof(*f));
+    if (vlm_open(dir, &o, &f->m, &err) < 0)
+        fail_msg("%s", err.text);
+    f->a = picture(1, 10, 22, 1, 1);
+    f->b = picture(1, 4, 6, 1, 2);
+    f->video = picture(3, 4, 6, 2, 3);
+    f->system = (struct vlm_part){VLM_TEXT, "Be brief.", NULL};
+    f->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &f->a};
+    f->parts[1] = (struct vlm_part){VLM_TEXT, "one, ", NULL};
+    f->parts[2] = (struct vlm_part){VLM_IMAGE, NULL, &f->b};
+    f->parts[3] = (struct vlm_part){VLM_TEXT, "two, ", NULL};
+    f->parts[4] = (struct vlm_part){VLM_IMAGE, NULL, &f->video};
+    f->parts[5] = (struct vlm_part){VLM_TEXT, "what moves?", NULL};
+    f->messages[0] = (struct vlm_message){"system", &f->system, 1};
+    f->messages[1] = (struct vlm_message){"user", f->parts, 6};
+    f->r = (struct vlm_request){.messages = f->messages, .n_messages = 2, .max_tokens = 40};
+}
+
+static void fixture_done(struct fixture *f)
+{
+    vlm_close(f->m);
+    patches_done(&f->a);
+    patches_done(&f->b);
+    patches_done(&f->video);
+}
+
+static void the_prompt_is_the_same(void **state)
+{
+    struct fixture f;
+    struct err err = {0};
+    AUTO_FREE int32_t *ids = NULL;
+    AUTO_FREE int32_t *pos = NULL;
+    int n;
+
+    fixture_init(&f, NULL);
+    if (vlm_prompt(f.m, &f.r, &ids, &pos, &n, &err) < 0)
+        fail_msg("%s", err.text);
+    const json_t *want_ids = json_object_get(expected, "ids");
+    const json_t *want_pos = json_object_get(expected, "pos");
+    assert_int_equal(json_array_size(want_ids), n);
+    for (int i = 0; i < n; i++) {
+        json_int_t want = json_integer_value(json_array_get(want_ids, (size_t)i));
+        /* A pad is never embedded, so which of the two stands for a video does not matter. */
+        assert_true(want == ids[i] || (want == VIDEO_PAD && ids[i] == IMAGE_PAD));
+    }
+    for (int i = 0; i < 3 * n; i++)
+        assert_int_equal(json_integer_value(json_array_get(want_pos, (size_t)i)), pos[i]);
+    fixture_done(&f);
+}
+
+static void the_numbers_are_the_same(void **state)
+{
+    static const char *const backends[] = {"generic", NULL};
+
+    for (size_t i = 0; i < N_ELEMENTS(backends); i++) {
+        struct fixture f;
+        struct err err = {0};
+        AUTO_FREE float *a = NULL;
+        AUTO_FREE float *b = NULL;
+        AUTO_FREE float *video = NULL;
+        AUTO_FREE float *logits = NULL;
+        fixture_init(&f, backends[i]);
+        if (vlm_encode_image(f.m, &f.a, &a, &err) < 0 || vlm_encode_image(f.m, &f.b, &b, &err) < 0 ||
+            vlm_encode_image(f.m, &f.video, &video, &err) < 0 ||
+            vlm_logits(f.m, &f.r, &logits, &err) < 0)
+            fail_msg("%s", err.text);
+        float both[61 * 48];
+        memcpy(both, a, sizeof(float) * 55 * 48);
+        memcpy(both + 55 * 48, b, sizeof(float) * 6 * 48);
+        compare("features", both, N_ELEMENTS(both));
+        compare("video", video, 18 * 48);
+        compare("logits", logits, 272);
+        fixture_done(&f);
+    }
+}
+
+static void the_reply_is_the_same(void **state)
+{
+    const json_t *want = json_object_get(expected, "reply");
+    int32_t ids[64];
+    int n = (int)json_array_size(want);
+    struct fixture f;
+    struct vlm_reply reply;
+    struct err err = {0};
+
+    assert_in_range(n, 1, 64);
+    for (int i = 0; i < n; i++)
+        ids[i] = (int32_t)json_integer_value(json_array_get(want, (size_t)i));
+    fixture_init(&f, NULL);
+    if (vlm_generate(f.m, &f.r, &reply, &err) < 0)
+        fail_msg("%s", err.text);
+    AUTO_FREE char *text = vlm_detokenize(f.m, ids, n, true);
+    assert_string_equal(reply.text, text);
+    assert_int_equal(reply.n_generated, n);
+    vlm_reply_done(&reply);
+    fixture_done(&f);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_prompt_is_the_same),
+        cmocka_unit_test(the_numbers_are_the_same),
+        cmocka_unit_test(the_reply_is_the_same),
+    };
+
+    if (argc != 2)
+        return 2;
+    dir = argv[1];
+    AUTO_FREE char *path = file_join(dir, "expected.json");
+    expected = json_load_file(path, 0, NULL);
+    if (!expected)
+        return 2;
+    int failed = cmocka_run_group_tests_name("vlm_tiny", tests, NULL, NULL);
+    json_decref(expected);
+    return failed;
+}
