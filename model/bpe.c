@@ -140,6 +140,8 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
                        struct err *err)
 {
     size_t n = json_array_size(merges);
+    if (!json_is_array(merges))
+        return err_set(err, -EINVAL, "%s has no list model.merges", path);
     if (n > TOKENS_MAX)
         return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n, TOKENS_MAX);
     new_merges(b, n);
@@ -178,34 +180,62 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
     return 0;
 }
 
-static const char *find_regex(json_t *pre)
+/* Finds the one Split; the steps besides it may only be ByteLevel without a regex of its own. */
+static int find_regex(json_t *pre, const char **ret, const char *path, struct err *err)
 {
     const char *type = json_string_value(json_object_get(pre, "type"));
-    if (str_eq(type, "Split"))
-        return json_string_value(json_object_get(json_object_get(pre, "pattern"), "Regex"));
-    size_t i;
-    json_t *one;
-    const char *found = NULL;
-    json_array_foreach(json_object_get(pre, "pretokenizers"), i, one)
-    {
-        if (!found)
-            found = find_regex(one);
+    if (str_eq(type, "Sequence")) {
+        size_t i;
+        json_t *one;
+        json_array_foreach(json_object_get(pre, "pretokenizers"), i, one)
+        {
+            int rc = find_regex(one, ret, path, err);
+            if (rc < 0)
+                return rc;
+        }
+        return 0;
     }
-    return found;
+    if (str_eq(type, "Split") && !*ret) {
+        const char *behavior = json_string_value(json_object_get(pre, "behavior"));
+        if (!str_eq(behavior, "Isolated") || json_is_true(json_object_get(pre, "invert")))
+            return err_set(err, -ENOTSUP,
+                           "%s: its Split has the behavior \"%.40s\"%s; only \"Isolated\" is "
+                           "supported",
+                           path, behavior ? behavior : "missing",
+                           json_is_true(json_object_get(pre, "invert")) ? ", inverted" : "");
+        *ret = json_string_value(json_object_get(json_object_get(pre, "pattern"), "Regex"));
+        return 0;
+    }
+    if (str_eq(type, "ByteLevel") && !json_is_true(json_object_get(pre, "add_prefix_space")) &&
+        json_is_false(json_object_get(pre, "use_regex")))
+        return 0;
+    return err_set(err, -ENOTSUP,
+                   "%s: the pre_tokenizer step \"%.40s\" is not supported; expected one Split and "
+                   "a ByteLevel without a regex",
+                   path, type ? type : "missing");
 }
 
-static bool has_nfc(json_t *norm)
+static int read_normalizer(struct bpe *b, json_t *norm, const char *path, struct err *err)
 {
-    if (str_eq(json_string_value(json_object_get(norm, "type")), "NFC"))
-        return true;
+    const char *type = json_string_value(json_object_get(norm, "type"));
+    if (!norm || json_is_null(norm))
+        return 0;
+    if (str_eq(type, "NFC")) {
+        b->nfc = true;
+        return 0;
+    }
+    if (!str_eq(type, "Sequence"))
+        return err_set(err, -ENOTSUP, "%s: the normalizer \"%.40s\" is not supported; only NFC is",
+                       path, type ? type : "missing");
     size_t i;
     json_t *one;
     json_array_foreach(json_object_get(norm, "normalizers"), i, one)
     {
-        if (has_nfc(one))
-            return true;
+        int rc = read_normalizer(b, one, path, err);
+        if (rc < 0)
+            return rc;
     }
-    return false;
+    return 0;
 }
 
 static int longest_first(const void *x, const void *y, void *bpe)
@@ -226,6 +256,30 @@ static int compile(struct bpe *b, const char *regex, const char *path, struct er
     return 0;
 }
 
+static int read_added(struct bpe *b, json_t *row, size_t i, const char *path, struct err *err)
+{
+    static const char *const flags[] = {"lstrip", "rstrip", "single_word"};
+    const char *text = json_string_value(json_object_get(row, "content"));
+    if (!text || !*text)
+        return err_set(err, -EINVAL, "%s: added token %zu has no content", path, i);
+    for (size_t k = 0; k < N_ELEMENTS(flags); k++)
+        if (json_is_true(json_object_get(row, flags[k])))
+            return err_set(err, -ENOTSUP, "%s: added token %.40s has %s, which is not supported",
+                           path, text, flags[k]);
+    json_t *id = json_object_get(row, "id");
+    size_t n;
+    const char *other = json_is_integer(id) ? bpe_token(b, (int32_t)CLAMP(json_integer_value(id), -1,
+                                                                          TOKENS_MAX), &n)
+                                            : NULL;
+    if (other && strcmp(other, text) != 0)
+        return err_set(err, -EINVAL, "%s: added token %.40s has the id %lld of another token", path,
+                       text, (long long)json_integer_value(id));
+    return set_token(b, id,
+                     (struct token){.s = mem_strdup(text), .n = strlen(text), .added = true,
+                                    .special = json_is_true(json_object_get(row, "special"))},
+                     path, err);
+}
+
 static int read_file(struct bpe *b, json_t *root, const char *path, struct err *err)
 {
     json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
@@ -239,6 +293,12 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
         struct token t = {0};
         if (decode_token(key, &t.s, &t.n) < 0)
             return err_set(err, -EINVAL, "%s: token \"%.40s\" is not in the byte alphabet", path, key);
+        size_t n;
+        json_int_t i = json_integer_value(value);
+        if (i > 0 && i < b->n_tokens && bpe_token(b, (int32_t)i, &n)) {
+            free(t.s);
+            return err_set(err, -EINVAL, "%s: two tokens have the id %lld", path, (long long)i);
+        }
         if ((rc = set_token(b, value, t, path, err)) < 0)
             return rc;
         if (t.n == 1)
@@ -254,12 +314,8 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
     size_t i;
     json_array_foreach(json_object_get(root, "added_tokens"), i, value)
     {
-        const char *text = json_string_value(json_object_get(value, "content"));
-        if (!text || !*text)
-            return err_set(err, -EINVAL, "%s: added token %zu has no content", path, i);
-        struct token t = {mem_strdup(text), strlen(text),
-                          json_is_true(json_object_get(value, "special")), true};
-        if ((rc = set_token(b, json_object_get(value, "id"), t, path, err)) < 0)
+        rc = read_added(b, value, i, path, err);
+        if (rc < 0)
             return rc;
     }
     b->added = mem_alloc((size_t)b->n_tokens * sizeof *b->added);
@@ -268,8 +324,12 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
             b->added[b->n_added++] = k;
     qsort_r(b->added, (size_t)b->n_added, sizeof *b->added, longest_first, b);
 
-    b->nfc = has_nfc(json_object_get(root, "normalizer"));
-    const char *regex = find_regex(json_object_get(root, "pre_tokenizer"));
+    const char *regex = NULL;
+    rc = read_normalizer(b, json_object_get(root, "normalizer"), path, err);
+    if (rc == 0)
+        rc = find_regex(json_object_get(root, "pre_tokenizer"), &regex, path, err);
+    if (rc < 0)
+        return rc;
     if (!regex)
         return err_set(err, -ENOTSUP, "%s: its pre_tokenizer has no Split with a Regex", path);
     return compile(b, regex, path, err);

@@ -12,7 +12,7 @@
 struct builder {
     const struct bpe *bpe;
     int32_t *ids;
-    int n, cap;
+    int n, cap, n_ctx;
     struct chat_image *images;
     int n_images;
     int32_t im_start, im_end, vision_start, vision_end, image_pad;
@@ -56,10 +56,24 @@ static void control(struct builder *b, int32_t id)
 
 static void image(struct builder *b, const struct patches *p)
 {
+    size_t n = 0;
+    if (!p || p->merge_size < 1 || p->grid_t < 1 || p->grid_h < p->merge_size ||
+        p->grid_w < p->merge_size ||
+        mem_mul(&n, (size_t)p->grid_t, (size_t)(p->grid_h / p->merge_size)) ||
+        mem_mul(&n, n, (size_t)(p->grid_w / p->merge_size))) {
+        b->rc = err_set(b->err, -EINVAL, "a picture of a message is empty");
+        return;
+    }
     control(b, b->vision_start);
+    if (b->rc == 0 && n > (size_t)MAX(b->n_ctx - b->n, 0))
+        b->rc = err_set(b->err, -EFBIG,
+                        "%d tokens of prompt and a picture of %zu; the model's context is %d", b->n, n,
+                        b->n_ctx);
+    if (b->rc < 0)
+        return;
     b->images = mem_realloc(b->images, (size_t)(b->n_images + 1) * sizeof *b->images);
     b->images[b->n_images++] = (struct chat_image){b->n, p};
-    for (int i = patches_n_tokens(p); i > 0; i--)
+    for (size_t i = 0; i < n; i++)
         put(b, b->image_pad);
     control(b, b->vision_end);
 }
@@ -81,7 +95,7 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
                int32_t **ret_ids, int *ret_n, struct chat_image **ret_images, int *ret_n_images,
                struct err *err)
 {
-    struct builder b = {.bpe = bpe, .err = err};
+    struct builder b = {.bpe = bpe, .err = err, .n_ctx = c->n_ctx};
     b.im_start = need(&b, "<|im_start|>");
     b.im_end = need(&b, "<|im_end|>");
     b.vision_start = need(&b, "<|vision_start|>");
