@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -110,6 +111,17 @@ static void on_signal(struct loop *l, int fd)
     }
 }
 
+/* lws reports a hang-up as readable, for ever. The agent gets to see it; should it hold on to the
+ * dead socket, the loop lets go (-1) and looks again later instead of spinning. */
+static int on_x(struct loop *l, struct lws *wsi)
+{
+    struct pollfd p = {lws_get_socket_fd(wsi), 0, 0};
+    agent_run(l);
+    if (wsi != l->x_wsi)
+        return 0; /* the agent has another connection already */
+    return poll(&p, 1, 0) > 0 ? -1 : 0;
+}
+
 /* The raw descriptors: the X connection and the signals. */
 static int fd_callback(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
                        size_t n)
@@ -120,11 +132,10 @@ static int fd_callback(struct lws *wsi, enum lws_callback_reasons why, void *use
         if (wsi == l->signal_wsi)
             on_signal(l, lws_get_socket_fd(wsi));
         else if (wsi == l->x_wsi)
-            agent_run(l);
+            return on_x(l, wsi);
         return 0;
     case LWS_CALLBACK_RAW_CLOSE_FILE:
         if (wsi == l->x_wsi && !l->stop) {
-            /* let the agent find out, and do not spin should it hold on to a dead socket */
             l->x_wsi = NULL;
             lws_sul_schedule(l->lws, 0, &l->adopt_sul, on_adopt_time, READOPT_US);
             loop_agent_soon(l);

@@ -35,6 +35,14 @@ static void knock(void *user)
     }
 }
 
+/* Later than the service that follows every request: only the watched descriptor tells. */
+static void damage(void *user)
+{
+    struct agent *a = user;
+    usleep(50000);
+    CHECK(write(a->x[1], "d", 1) == 1);
+}
+
 int agent_open(const struct agent_options *o, struct agent **ret, struct err *err)
 {
     struct agent *a = mem_zalloc(sizeof *a);
@@ -54,7 +62,8 @@ void agent_close(struct agent *a)
     thread_join(a->knocker);
     mailbox_free(a->news, NULL);
     close(a->x[0]);
-    close(a->x[1]);
+    if (a->x[1] >= 0)
+        close(a->x[1]);
     while (a->n_lingering > 0)
         close(a->lingering[--a->n_lingering]);
     fake_counts.n_closed++;
@@ -101,7 +110,8 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
         a->knocker = thread_start("knock", knock, a);
         reply(cookie, id, json_object(), 0, NULL);
     } else if (strcmp(method, "damage") == 0) {
-        CHECK(write(a->x[1], "d", 1) == 1);
+        thread_join(a->knocker);
+        a->knocker = thread_start("damage", damage, a);
         reply(cookie, id, json_object(), 0, NULL);
     } else if (strcmp(method, "reconnect") == 0) {
         /* the display goes and comes back, likely under the same number; every second time the
@@ -109,9 +119,14 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
         close(a->x[0]);
         if (a->n_lingering < (int)N_ELEMENTS(a->lingering) && ++a->n_reconnects % 2 == 0)
             a->lingering[a->n_lingering++] = a->x[1];
-        else
+        else if (a->x[1] >= 0)
             close(a->x[1]);
         CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a->x) == 0);
+        reply(cookie, id, json_object(), 0, NULL);
+    } else if (strcmp(method, "hang_up") == 0) {
+        /* the display goes and the agent does not notice */
+        close(a->x[1]);
+        a->x[1] = -1;
         reply(cookie, id, json_object(), 0, NULL);
     } else if (strcmp(method, "later") == 0) {
         a->due_us = clock_now_us() + 50000;
