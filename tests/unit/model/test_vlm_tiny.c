@@ -12,7 +12,9 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -162,12 +164,65 @@ static void the_reply_is_the_same(void **state)
     fixture_done(&f);
 }
 
+/* The same checkpoint with one number of its configuration changed. */
+static void a_shape_that_does_not_fit_is_named(void **state)
+{
+    static const struct {
+        const char *from, *to, *tensor, *found, *wanted;
+    } rows[] = {
+        {"\"intermediate_size\": 88", "\"intermediate_size\": 90", "mlp.gate_proj.weight",
+         "[88, 48]", "[90, 48]"},
+        {"\"intermediate_size\": 72", "\"intermediate_size\": 70", "visual.blocks.0.mlp",
+         "[72, 40]", "[70, 40]"},
+        {"\"vocab_size\": 272", "\"vocab_size\": 300", "embed_tokens", "[272, 48]", "[300, 48]"},
+        {"\"depth\": 3", "\"depth\": 4", "visual.blocks.3.norm1.weight", "no tensor", ""},
+        {"\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "k_proj.weight", "[16, 48]",
+         "[24, 48]"},
+    };
+    static const char *const files[] = {"generation_config.json", "preprocessor_config.json",
+                                        "tokenizer.json", "model.safetensors"};
+    char copy[] = "/tmp/vlm_tiny_XXXXXX";
+    AUTO_FREE char *config = file_join(dir, "config.json");
+    AUTO_FREE char *text = NULL;
+    size_t n;
+
+    assert_non_null(mkdtemp(copy));
+    assert_int_equal(file_read(config, 1 << 20, &text, &n, NULL), 0);
+    AUTO_FREE char *changed_path = file_join(copy, "config.json");
+    for (size_t i = 0; i < N_ELEMENTS(files); i++) {
+        AUTO_FREE char *target = realpath(dir, NULL);
+        AUTO_FREE char *from = file_join(target, files[i]);
+        AUTO_FREE char *to = file_join(copy, files[i]);
+        assert_int_equal(symlink(from, to), 0);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        char *at = strstr(text, rows[i].from);
+        struct vlm *m = NULL;
+        struct err err = {0};
+        assert_non_null(at);
+        memcpy(at, rows[i].to, strlen(rows[i].to)); /* of equal length */
+        assert_int_equal(file_write(changed_path, text, n, 0600, NULL), 0);
+        memcpy(at, rows[i].from, strlen(rows[i].from));
+        assert_true(vlm_open(copy, NULL, &m, &err) < 0);
+        if (!strstr(err.text, rows[i].tensor) || !strstr(err.text, rows[i].found) ||
+            !strstr(err.text, rows[i].wanted))
+            fail_msg("not what was expected: %s", err.text);
+    }
+    for (size_t i = 0; i < N_ELEMENTS(files); i++) {
+        AUTO_FREE char *to = file_join(copy, files[i]);
+        unlink(to);
+    }
+    unlink(changed_path);
+    rmdir(copy);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_prompt_is_the_same),
         cmocka_unit_test(the_numbers_are_the_same),
         cmocka_unit_test(the_reply_is_the_same),
+        cmocka_unit_test(a_shape_that_does_not_fit_is_named),
     };
 
     if (argc != 2)
