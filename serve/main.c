@@ -1,4 +1,5 @@
 /* deskhandd: reads the options and runs the loop. Everything else is below. */
+#include "actions/hand.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "serve/loop.h"
@@ -128,6 +129,22 @@ static int read_options(int argc, char **argv, struct loop_options *o)
     return -1;
 }
 
+/* A crash must not leave a key down on somebody's desktop. The handler is one-shot, so raising the
+ * signal again ends the process as it would have ended. */
+static void on_crash(int sig)
+{
+    hand_panic();
+    raise(sig);
+}
+
+static void watch_crashes(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    struct sigaction sa = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    for (size_t i = 0; i < N_ELEMENTS(signals); i++)
+        sigaction(signals[i], &sa, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct loop_options o = {.port = DEFAULT_PORT};
@@ -137,6 +154,7 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     signal(SIGPIPE, SIG_IGN);
+    watch_crashes();
     int rc = loop_open(&o, &l, &err);
     if (rc == 0)
         rc = loop_run(l, &err);
