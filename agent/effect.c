@@ -24,6 +24,8 @@ static const enum expect expects[N_ACTION_KINDS] = {
 #define CHANNEL_TOLERANCE 8 /* of 255: dithering and gamma steps are no change */
 #define LEAST_PIXELS 6      /* a caret is 12 and more */
 #define NEAR_PX 60
+#define CARET_W 3 /* a change no larger than this is a caret that blinked, not a letter */
+#define CARET_H 48
 
 static bool touches(struct rect a, struct rect b)
 {
@@ -55,6 +57,14 @@ void effect_check(const struct step *s, bool quiet, struct effect *ret)
         snprintf(ret->evidence, sizeof ret->evidence,
                  "the screen is the same as before (%llu pixels differ)",
                  (unsigned long long)d.n_changed);
+        return;
+    }
+    bool types = s->action.kind == ACTION_INPUT || s->action.kind == ACTION_PRESS;
+    if (types && d.box.w <= CARET_W && d.box.h <= CARET_H) {
+        ret->kind = EFFECT_NO_EFFECT;
+        snprintf(ret->evidence, sizeof ret->evidence,
+                 "nothing but a caret changed (%dx%d at %d,%d)", d.box.w, d.box.h, d.box.x,
+                 d.box.y);
         return;
     }
     if (!quiet && s->action.has_start) {

@@ -69,7 +69,7 @@ static void keep_picture(struct agent *a, const char *which, const struct frame 
         log_error("%s", err.text);
 }
 
-/* True when nothing moved for STILL_US, or there is no way to know and a pause has passed. */
+/* True when nothing moved for STILL_US, counted from `since_us` at the earliest. */
 static bool is_still(struct agent *a, int64_t now_us, int64_t since_us)
 {
     int64_t last = eye_last_change_us(a->eye);
@@ -83,8 +83,7 @@ static int64_t see(struct agent *a, int64_t now_us)
     struct task *t = &a->task;
     struct step *s = &t->step;
     struct err err = {0};
-    if (!is_still(a, now_us, s->n == 1 ? s->phase_us - STILL_US : s->phase_us - STILL_US) &&
-        now_us - s->phase_us < SEE_LIMIT_US)
+    if (!is_still(a, now_us, 0) && now_us - s->phase_us < SEE_LIMIT_US)
         return now_us + POLL_US;
 
     if (eye_capture(a->eye, &s->before, &err) < 0) {
@@ -342,8 +341,8 @@ void step_think_news(struct agent *a, struct news *n)
         return;
     }
     a->job = 0;
-    if (n->cancelled)
-        return;
+    if (n->cancelled || t->state != TASK_RUNNING)
+        return; /* paused: resume looks at the screen anew */
     if (n->kind == NEWS_FAILED) {
         task_end(a, TASK_FAILED, "the model failed: %s", n->text);
         return;

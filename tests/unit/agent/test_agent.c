@@ -99,6 +99,23 @@ static void a_restless_screen_proves_only_what_is_near(void **state)
     step_done(&s);
 }
 
+static void a_blinking_caret_is_no_typed_text(void **state)
+{
+    struct step s = screens(ACTION_INPUT, 100, 100);
+    struct effect e;
+    fill(&s.after, 100, 90, 1, 17, 0);
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_NO_EFFECT);
+    s.action.kind = ACTION_CLICK; /* which put the caret there */
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_CONFIRMED);
+    s.action.kind = ACTION_INPUT;
+    fill(&s.after, 104, 92, 6, 9, 0);
+    effect_check(&s, true, &e);
+    assert_int_equal(e.kind, EFFECT_CONFIRMED);
+    step_done(&s);
+}
+
 static void waiting_proves_nothing(void **state)
 {
     struct step s = screens(ACTION_WAIT, 0, 0);
@@ -167,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_same_screen_is_no_effect),
         cmocka_unit_test(a_change_on_a_quiet_screen_confirms),
         cmocka_unit_test(a_restless_screen_proves_only_what_is_near),
+        cmocka_unit_test(a_blinking_caret_is_no_typed_text),
         cmocka_unit_test(waiting_proves_nothing),
         cmocka_unit_test(the_history_survives_and_a_dead_daemon_is_told),
         cmocka_unit_test(a_program_name_is_no_command_line),
