@@ -1,0 +1,23 @@
+#!/bin/sh
+# Makes every golden again. Usage: tools/goldens/make.sh [PYTHON [qwen.tiktoken]]
+# PYTHON needs transformers==4.57.1, torch, pillow and, for the second argument, tiktoken
+# (tools/fetch_qwen_vocab.sh gets the file). About four minutes on two cores.
+set -eu
+cd "$(dirname "$0")/../.."
+python=${1:-python3}
+made=$(mktemp)
+trap 'rm -f "$made"' EXIT
+
+# A golden is replaced only by a complete one.
+make()
+{
+    target=$1
+    shift
+    echo "$target" >&2
+    "$python" -B -W ignore "$@" >"$made"
+    cat "$made" >"$target"
+}
+
+make tests/golden/tokens_nano.json tools/goldens/tokenizer.py nano data/nano
+[ $# -lt 2 ] || make tests/golden/tokens_qwen.json tools/goldens/tokenizer.py qwen "$2"
+make tests/golden/model.json tools/goldens/model.py data/nano
