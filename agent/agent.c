@@ -30,7 +30,7 @@ void agent_notice(struct agent *a, const char *level, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     log_info("%s", text);
-    agent_event(a, "notice", json_pack("{s:s, s:s}", "level", level, "text", text));
+    agent_event(a, "notice", json_pack("{s:s, s:o}", "level", level, "text", text_json(text)));
 }
 
 json_t *agent_rect_json(struct rect r)
@@ -41,9 +41,9 @@ json_t *agent_rect_json(struct rect r)
 json_t *agent_state(const struct agent *a)
 {
     const struct task *t = &a->task;
-    return json_pack("{s:I, s:s, s:s, s:s, s:i}", "task", (json_int_t)t->id, "state",
-                     task_state_name(t->state), "reason", t->reason, "goal",
-                     t->goal ? t->goal : "", "step", t->step.n);
+    return json_pack("{s:I, s:s, s:s, s:o, s:o, s:i}", "task", (json_int_t)t->id, "state",
+                     task_state_name(t->state), "code", ending_code(t->ending), "reason",
+                     text_json(t->reason), "goal", text_json(t->goal), "step", t->step.n);
 }
 
 static void on_bug(void *user)
@@ -80,7 +80,7 @@ void agent_display_lost(struct agent *a, const char *why)
 {
     snprintf(a->display_error, sizeof a->display_error, "%s", why);
     if (task_state_is_live(a->task.state))
-        task_end(a, TASK_FAILED, "the display went away: %s", why);
+        task_end(a, END_DISPLAY, "the display went away: %s", why);
     display_close(a);
     a->reconnect_us = clock_now_us() + RECONNECT_US;
     agent_notice(a, "error", "the display went away: %s; trying again every second", why);
@@ -145,7 +145,7 @@ void agent_close(struct agent *a)
     if (!a)
         return;
     if (task_state_is_live(a->task.state))
-        task_end(a, TASK_STOPPED, "the daemon ends");
+        task_end(a, END_STOPPED, "the daemon ends");
     worker_close(a->worker);
     display_close(a);
     store_close(a->store);

@@ -8,6 +8,7 @@
 #include "actions/hand.h"
 #include "agent/agent.h"
 #include "agent/store.h"
+#include "agent/text.h"
 #include "agent/worker.h"
 #include "base/str.h"
 #include "policies/policy.h"
@@ -25,6 +26,23 @@ enum task_state {
     TASK_NEEDS_USER,
 };
 const char *task_state_name(enum task_state s);
+
+/* How a task ended, for programs: the "code" of docs/protocol.md. The row in task.c gives the name
+ * and the state that goes with it. */
+enum ending {
+    END_NOT, /* it has not */
+    END_FINISHED,
+    END_NEEDS_USER,
+    END_STOPPED,
+    END_BUDGET,    /* steps or seconds are used up */
+    END_REFUSED,   /* policy or user said no too often */
+    END_NO_EFFECT, /* the same action did nothing, again and again */
+    END_UNPARSED,  /* the model's answers held no action */
+    END_DISPLAY,   /* the screen cannot be seen or reached */
+    END_MODEL,     /* the engine failed */
+    N_ENDINGS
+};
+const char *ending_code(enum ending e);
 static inline bool task_state_is_live(enum task_state s)
 {
     return s == TASK_RUNNING || s == TASK_PAUSED || s == TASK_APPROVAL;
@@ -51,6 +69,7 @@ struct step {
 struct task {
     int64_t id;
     enum task_state state;
+    enum ending ending;
     char *goal;
     char reason[512];
     bool dry_run, no_think;
@@ -115,8 +134,9 @@ void step_done(struct step *s);
 
 /* task.c */
 int task_start(struct agent *a, json_t *params, struct err *err);
-void task_end(struct agent *a, enum task_state state, const char *fmt, ...)
+void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Not for ends: see task_end(). */
 void task_set_state(struct agent *a, enum task_state state, const char *reason);
 void task_done(struct task *t);
 void task_remember(struct agent *a); /* adds the finished step to the history */

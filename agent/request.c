@@ -32,7 +32,10 @@ static void say(const struct request *r, json_t *result)
 
 static void say_error(const struct request *r, int code, const char *text)
 {
-    r->reply(r->cookie, r->id, NULL, code, text);
+    char sentence[sizeof ((struct err *)0)->text];
+    snprintf(sentence, sizeof sentence, "%s", text);
+    text_mend(sentence, sizeof sentence);
+    r->reply(r->cookie, r->id, NULL, code, sentence);
 }
 
 static const char *text_param(const struct request *r, const char *name)
@@ -54,17 +57,17 @@ static void do_status(struct agent *a, const struct request *r)
     worker_info(a->worker, &i);
     if (a->eye)
         eye_rect(a->eye, &rect, &err);
-    json_t *model = json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:i}", "dir", a->model_dir, "name",
-                              i.name, "backend", i.backend, "params", (json_int_t)i.n_params,
+    json_t *model = json_pack("{s:o, s:o, s:s, s:I, s:i, s:i, s:i}", "dir",
+                              text_json(a->model_dir), "name", text_json(i.name), "backend", i.backend, "params", (json_int_t)i.n_params,
                               "layers", i.n_layers, "context", i.n_ctx, "threads", i.n_threads);
     json_t *s = agent_state(a);
     json_object_set_new(s, "version", json_string(VERSION_TEXT));
     json_object_set_new(s, "model", model);
     json_object_set_new(s, "screen", agent_rect_json(rect));
     const char *display = a->display ? a->display : getenv("DISPLAY");
-    json_object_set_new(s, "display", json_string(display ? display : ""));
-    json_object_set_new(s, "display_error", json_string(a->eye ? "" : a->display_error));
-    json_object_set_new(s, "policy", json_string(a->policy_path ? a->policy_path : "built-in"));
+    json_object_set_new(s, "display", text_json(display));
+    json_object_set_new(s, "display_error", text_json(a->eye ? "" : a->display_error));
+    json_object_set_new(s, "policy", text_json(a->policy_path ? a->policy_path : "built-in"));
     say(r, s);
 }
 
@@ -113,7 +116,7 @@ static void do_stop(struct agent *a, const struct request *r)
         say_error(r, CODE_NONE, "no task is running");
         return;
     }
-    task_end(a, TASK_STOPPED, "%.400s", why && *why ? why : "stopped by the user");
+    task_end(a, END_STOPPED, "%.400s", why && *why ? why : "stopped by the user");
     say(r, json_object());
 }
 
@@ -248,8 +251,8 @@ static void ground_answer(const struct request *r, const struct query *q, const 
         say_error(r, CODE_FAILED, err.text);
         return;
     }
-    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:s, s:s}", "x", at.x, "y", at.y, "box", lo.x, lo.y,
-                     hi.x + 1, hi.y + 1, "text", n->text, "url", q->url));
+    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s}", "x", at.x, "y", at.y, "box", lo.x, lo.y,
+                     hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url));
 }
 
 void request_news(struct agent *a, struct news *n)
@@ -273,7 +276,7 @@ void request_news(struct agent *a, struct news *n)
     else if (q->is_ground)
         ground_answer(&r, q, n);
     else
-        say(&r, json_pack("{s:s, s:s}", "text", n->text, "url", q->url));
+        say(&r, json_pack("{s:o, s:s}", "text", text_json(n->text), "url", q->url));
     frame_done(&q->frame);
     free(q->text);
     json_decref(q->id);

@@ -90,7 +90,7 @@ static int64_t see(struct agent *a, int64_t now_us)
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else
-            task_end(a, TASK_FAILED, "%s", err.text);
+            task_end(a, END_DISPLAY, "%s", err.text);
         return -1;
     }
     s->timing.capture_us = clock_now_us() - now_us;
@@ -146,18 +146,25 @@ static void describe_on_screen(const struct action *a, struct str *out)
     action_describe(&shown, out);
 }
 
+/* The members that tell an action: for notifications and for the history alike. */
+static void add_action(const struct action *act, json_t *j)
+{
+    AUTO(str_done) struct str json = {0}, describe = {0};
+    action_json(act, true, &json);
+    text_mend(json.s, json.cap); /* never empty */
+    json_t *object = json_loads(json.s, 0, NULL);
+    describe_on_screen(act, &describe);
+    json_object_set_new(j, "action", object ? object : json_object());
+    json_object_set_new(j, "describe", text_json(str_cstr(&describe)));
+    json_object_set_new(j, "why", text_json(act->why));
+    json_object_set_new(j, "point", point_json(act->has_start, act->start_px));
+    json_object_set_new(j, "end", point_json(act->has_end, act->end_px));
+}
+
 static void report_action(struct agent *a)
 {
-    struct step *s = &a->task.step;
-    AUTO(str_done) struct str json = {0}, describe = {0};
-    action_json(&s->action, true, &json);
-    describe_on_screen(&s->action, &describe);
-    json_t *j = step_params(a), *act = json_loads(str_cstr(&json), 0, NULL);
-    json_object_set_new(j, "action", act ? act : json_object());
-    json_object_set_new(j, "describe", json_string(str_cstr(&describe)));
-    json_object_set_new(j, "why", json_string(s->action.why ? s->action.why : ""));
-    json_object_set_new(j, "point", point_json(s->action.has_start, s->action.start_px));
-    json_object_set_new(j, "end", point_json(s->action.has_end, s->action.end_px));
+    json_t *j = step_params(a);
+    add_action(&a->task.step.action, j);
     agent_event(a, "action", j);
 }
 
@@ -167,7 +174,7 @@ static json_t *effect_json(struct agent *a)
     const struct news_timing *t = &s->timing;
     json_t *j = step_params(a);
     json_object_set_new(j, "effect", json_string(effect_kind_name(s->effect.kind)));
-    json_object_set_new(j, "evidence", json_string(s->effect.evidence));
+    json_object_set_new(j, "evidence", text_json(s->effect.evidence));
     json_object_set_new(j, "changed", json_real((double)s->effect.changed));
     json_object_set_new(j, "where", agent_rect_json(s->effect.where));
     if (s->after.rgb)
@@ -188,20 +195,13 @@ static void keep_step(struct agent *a)
     struct task *t = &a->task;
     struct step *s = &t->step;
     struct err err = {0};
-    AUTO(str_done) struct str json = {0}, describe = {0};
-    action_json(&s->action, true, &json);
-    describe_on_screen(&s->action, &describe);
-    json_t *j = effect_json(a), *act = json_loads(str_cstr(&json), 0, NULL);
-    json_object_set_new(j, "action", act ? act : json_object());
-    json_object_set_new(j, "describe", json_string(str_cstr(&describe)));
-    json_object_set_new(j, "why", json_string(s->action.why ? s->action.why : ""));
-    json_object_set_new(j, "point", point_json(s->action.has_start, s->action.start_px));
-    json_object_set_new(j, "end", point_json(s->action.has_end, s->action.end_px));
+    json_t *j = effect_json(a);
+    add_action(&s->action, j);
     json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
-    json_object_set_new(j, "rule", json_string(s->verdict.rule));
-    json_object_set_new(j, "verdict_reason", json_string(s->verdict.reason));
-    json_object_set_new(j, "window_class", json_string(s->window.class_name));
-    json_object_set_new(j, "window_title", json_string(s->window.title));
+    json_object_set_new(j, "rule", text_json(s->verdict.rule));
+    json_object_set_new(j, "verdict_reason", text_json(s->verdict.reason));
+    json_object_set_new(j, "window_class", text_json(s->window.class_name));
+    json_object_set_new(j, "window_title", text_json(s->window.title));
     if (store_step_add(a->store, t->id, s->n, j, s->action.why, &err) < 0)
         log_error("%s", err.text);
     json_decref(j);
@@ -216,11 +216,11 @@ static void conclude(struct agent *a)
     keep_step(a);
     switch (s->action.kind) {
     case ACTION_FINISHED:
-        task_end(a, TASK_FINISHED, "%s",
+        task_end(a, END_FINISHED, "%s",
                  s->action.text && *s->action.text ? s->action.text : "success");
         break;
     case ACTION_CALL_USER:
-        task_end(a, TASK_NEEDS_USER, "%s",
+        task_end(a, END_NEEDS_USER, "%s",
                  s->action.text && *s->action.text ? s->action.text
                  : s->action.why                   ? s->action.why
                                                    : "the model asks for help");
@@ -278,11 +278,11 @@ static void judge(struct agent *a)
 
     json_t *j = step_params(a);
     json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
-    json_object_set_new(j, "rule", json_string(s->verdict.rule));
-    json_object_set_new(j, "reason", json_string(s->verdict.reason));
-    json_object_set_new(j, "hash", json_string(s->hash));
-    json_object_set_new(j, "window_class", json_string(s->window.class_name));
-    json_object_set_new(j, "window_title", json_string(s->window.title));
+    json_object_set_new(j, "rule", text_json(s->verdict.rule));
+    json_object_set_new(j, "reason", text_json(s->verdict.reason));
+    json_object_set_new(j, "hash", text_json(s->hash));
+    json_object_set_new(j, "window_class", text_json(s->window.class_name));
+    json_object_set_new(j, "window_title", text_json(s->window.title));
     agent_event(a, "verdict", j);
 
     switch (s->verdict.kind) {
@@ -315,7 +315,7 @@ void step_approve(struct agent *a, bool yes, const char *who)
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else
-            task_end(a, TASK_FAILED, "%s", err.text);
+            task_end(a, END_DISPLAY, "%s", err.text);
         return;
     }
     frame_done(&s->after);
@@ -336,7 +336,7 @@ void step_think_news(struct agent *a, struct news *n)
     struct err err = {0};
     if (n->kind == NEWS_TEXT) {
         json_t *j = step_params(a);
-        json_object_set_new(j, "text", json_string(n->text));
+        json_object_set_new(j, "text", text_json(n->text));
         agent_event(a, "token", j);
         return;
     }
@@ -344,7 +344,7 @@ void step_think_news(struct agent *a, struct news *n)
     if (n->cancelled || t->state != TASK_RUNNING)
         return; /* paused: resume looks at the screen anew */
     if (n->kind == NEWS_FAILED) {
-        task_end(a, TASK_FAILED, "the model failed: %s", n->text);
+        task_end(a, END_MODEL, "the model failed: %s", n->text);
         return;
     }
     int64_t capture_us = s->timing.capture_us;
@@ -362,7 +362,7 @@ void step_think_news(struct agent *a, struct news *n)
         agent_notice(a, "warn", "step %d: the answer holds no usable action: %s", s->n, err.text);
         action_done(&s->action);
         if (++t->n_unparsed >= UNPARSED_MAX)
-            task_end(a, TASK_FAILED, "%d answers in a row held no usable action: %s",
+            task_end(a, END_UNPARSED, "%d answers in a row held no usable action: %s",
                      t->n_unparsed, err.text);
         else
             step_begin(a);
@@ -469,7 +469,7 @@ static int64_t settle(struct agent *a, int64_t now_us)
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else
-            task_end(a, TASK_FAILED, "%s", err.text);
+            task_end(a, END_DISPLAY, "%s", err.text);
         return -1;
     }
     effect_check(s, quiet, &s->effect);
@@ -483,7 +483,7 @@ int64_t step_service(struct agent *a, int64_t now_us)
     if (a->task.state != TASK_RUNNING || !a->eye)
         return -1;
     if (now_us - a->task.began_us > a->task.max_us) {
-        task_end(a, TASK_FAILED, "the budget of %.0f seconds is used up",
+        task_end(a, END_BUDGET, "the budget of %.0f seconds is used up",
                  (double)a->task.max_us / 1e6);
         return -1;
     }

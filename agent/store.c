@@ -1,5 +1,6 @@
 /* history.db with two tables and a folder a task for its pictures. See store.h. */
 #include "agent/store.h"
+#include "agent/text.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -19,16 +20,32 @@ static const char schema[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
     "CREATE TABLE IF NOT EXISTS task(id INTEGER PRIMARY KEY AUTOINCREMENT, goal TEXT NOT NULL,"
     " model TEXT, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', started_us INTEGER NOT NULL,"
-    " ended_us INTEGER, steps INTEGER NOT NULL DEFAULT 0);"
+    " ended_us INTEGER, steps INTEGER NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '');"
     "CREATE TABLE IF NOT EXISTS step(task INTEGER NOT NULL REFERENCES task(id), n INTEGER NOT NULL,"
-    " data TEXT NOT NULL, answer TEXT, at_us INTEGER NOT NULL, PRIMARY KEY(task, n));"
-    "UPDATE task SET state='failed', reason='the daemon ended while the task ran'"
+    " data TEXT NOT NULL, answer TEXT, at_us INTEGER NOT NULL, PRIMARY KEY(task, n));";
+
+/* A history of before the column was. */
+static const char add_code[] = "ALTER TABLE task ADD COLUMN code TEXT NOT NULL DEFAULT ''";
+
+static const char close_open_tasks[] =
+    "UPDATE task SET state='failed', code='daemon', reason='the daemon ended while the task ran'"
     " WHERE state IN ('running','paused','approval');";
 
 static int fail(struct store *s, struct err *err)
 {
     return err_set(err, -EIO, "cannot write the history in %s: %s", s->dir,
                    sqlite3_errmsg(s->db));
+}
+
+static bool has_code(sqlite3 *db)
+{
+    sqlite3_stmt *q = NULL;
+    bool has = false;
+    if (sqlite3_prepare_v2(db, "SELECT 1 FROM pragma_table_info('task') WHERE name='code'", -1, &q,
+                           NULL) == SQLITE_OK)
+        has = sqlite3_step(q) == SQLITE_ROW;
+    sqlite3_finalize(q);
+    return has;
 }
 
 int store_open(const char *state_dir, struct store **ret, struct err *err)
@@ -40,7 +57,9 @@ int store_open(const char *state_dir, struct store **ret, struct err *err)
     s->dir = mem_strdup(state_dir);
     AUTO_FREE char *path = file_join(state_dir, "history.db");
     if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ||
-        sqlite3_busy_timeout(s->db, 500) || sqlite3_exec(s->db, schema, NULL, NULL, NULL)) {
+        sqlite3_busy_timeout(s->db, 500) || sqlite3_exec(s->db, schema, NULL, NULL, NULL) ||
+        (!has_code(s->db) && sqlite3_exec(s->db, add_code, NULL, NULL, NULL)) ||
+        sqlite3_exec(s->db, close_open_tasks, NULL, NULL, NULL)) {
         rc = err_set(err, -EIO, "cannot open the history %s: %s", path, sqlite3_errmsg(s->db));
         store_close(s);
         return rc;
@@ -75,19 +94,21 @@ int64_t store_task_add(struct store *s, const char *goal, const char *model, str
     return id >= 0 ? id : fail(s, err);
 }
 
-int store_task_set(struct store *s, int64_t task, const char *state, const char *reason,
-                   int n_steps, struct err *err)
+int store_task_set(struct store *s, int64_t task, const char *state, const char *code,
+                   const char *reason, int n_steps, struct err *err)
 {
     sqlite3_stmt *q = NULL;
     bool ok = false;
     if (sqlite3_prepare_v2(s->db,
-                           "UPDATE task SET state=?, reason=?, steps=?, ended_us=? WHERE id=?", -1,
-                           &q, NULL) == SQLITE_OK) {
+                           "UPDATE task SET state=?1, code=?2, reason=?3, steps=?4,"
+                           " ended_us=iif(?2='', NULL, ?5) WHERE id=?6", -1, &q,
+                           NULL) == SQLITE_OK) {
         sqlite3_bind_text(q, 1, state, -1, SQLITE_STATIC);
-        sqlite3_bind_text(q, 2, reason, -1, SQLITE_STATIC);
-        sqlite3_bind_int(q, 3, n_steps);
-        sqlite3_bind_int64(q, 4, clock_wall_us());
-        sqlite3_bind_int64(q, 5, task);
+        sqlite3_bind_text(q, 2, code, -1, SQLITE_STATIC);
+        sqlite3_bind_text(q, 3, reason, -1, SQLITE_STATIC);
+        sqlite3_bind_int(q, 4, n_steps);
+        sqlite3_bind_int64(q, 5, clock_wall_us());
+        sqlite3_bind_int64(q, 6, task);
         ok = sqlite3_step(q) == SQLITE_DONE;
     }
     sqlite3_finalize(q);
@@ -144,24 +165,22 @@ int store_picture_read(struct store *s, int64_t task, int n, const char *which, 
     return rc;
 }
 
-static json_t *text_or_empty(sqlite3_stmt *q, int col)
+static json_t *text_at(sqlite3_stmt *q, int col)
 {
-    const char *t = (const char *)sqlite3_column_text(q, col);
-    json_t *j = t ? json_string(t) : NULL;
-    return j ? j : json_string("");
+    return text_json((const char *)sqlite3_column_text(q, col));
 }
 
 static json_t *task_row(sqlite3_stmt *q)
 {
-    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:i, s:o}", "task",
-                     (json_int_t)sqlite3_column_int64(q, 0), "goal", text_or_empty(q, 1), "state",
-                     text_or_empty(q, 2), "reason", text_or_empty(q, 3), "started",
+    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:I, s:i, s:o, s:o}", "task",
+                     (json_int_t)sqlite3_column_int64(q, 0), "goal", text_at(q, 1), "state",
+                     text_at(q, 2), "reason", text_at(q, 3), "started",
                      (json_int_t)sqlite3_column_int64(q, 4), "ended",
                      (json_int_t)sqlite3_column_int64(q, 5), "n_steps", sqlite3_column_int(q, 6),
-                     "model", text_or_empty(q, 7));
+                     "model", text_at(q, 7), "code", text_at(q, 8));
 }
 
-#define TASK_COLUMNS "SELECT id,goal,state,reason,started_us,ended_us,steps,model FROM task "
+#define TASK_COLUMNS "SELECT id,goal,state,reason,started_us,ended_us,steps,model,code FROM task "
 
 json_t *store_tasks(struct store *s, int limit)
 {
@@ -199,7 +218,7 @@ json_t *store_task(struct store *s, int64_t task)
             json_t *step = json_loads(data ? data : "{}", 0, NULL);
             if (!step)
                 continue;
-            json_object_set_new(step, "answer", text_or_empty(q, 1));
+            json_object_set_new(step, "answer", text_at(q, 1));
             json_array_append_new(steps, step);
         }
     }

@@ -14,8 +14,8 @@ int store_open(const char *state_dir, struct store **ret, struct err *err);
 void store_close(struct store *s);
 
 int64_t store_task_add(struct store *s, const char *goal, const char *model, struct err *err);
-int store_task_set(struct store *s, int64_t task, const char *state, const char *reason,
-                   int n_steps, struct err *err);
+int store_task_set(struct store *s, int64_t task, const char *state, const char *code,
+                   const char *reason, int n_steps, struct err *err);
 /* `step` is the object that the protocol's `task` request returns for a step. */
 int store_step_add(struct store *s, int64_t task, int n, json_t *step, const char *answer,
                    struct err *err);

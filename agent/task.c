@@ -20,6 +20,27 @@ const char *task_state_name(enum task_state s)
     return names[s];
 }
 
+static const struct {
+    const char *code;
+    enum task_state state;
+} endings[N_ENDINGS] = {
+    [END_NOT] = {"", TASK_IDLE},
+    [END_FINISHED] = {"finished", TASK_FINISHED},
+    [END_NEEDS_USER] = {"needs_user", TASK_NEEDS_USER},
+    [END_STOPPED] = {"stopped", TASK_STOPPED},
+    [END_BUDGET] = {"budget", TASK_FAILED},
+    [END_REFUSED] = {"refused", TASK_FAILED},
+    [END_NO_EFFECT] = {"no_effect", TASK_FAILED},
+    [END_UNPARSED] = {"unparsed", TASK_FAILED},
+    [END_DISPLAY] = {"display", TASK_FAILED},
+    [END_MODEL] = {"model", TASK_FAILED},
+};
+
+const char *ending_code(enum ending e)
+{
+    return endings[e].code;
+}
+
 void task_done(struct task *t)
 {
     step_done(&t->step);
@@ -35,8 +56,9 @@ void task_set_state(struct agent *a, enum task_state state, const char *reason)
     struct err err = {0};
     t->state = state;
     snprintf(t->reason, sizeof t->reason, "%s", reason);
-    if (t->id > 0 && store_task_set(a->store, t->id, task_state_name(state), t->reason, t->n_steps,
-                                    &err) < 0)
+    text_mend(t->reason, sizeof t->reason);
+    if (t->id > 0 && store_task_set(a->store, t->id, task_state_name(state), ending_code(t->ending),
+                                    t->reason, t->n_steps, &err) < 0)
         log_error("%s", err.text);
     agent_event(a, "state", agent_state(a));
 }
@@ -87,7 +109,7 @@ int task_start(struct agent *a, json_t *params, struct err *err)
     return 0;
 }
 
-void task_end(struct agent *a, enum task_state state, const char *fmt, ...)
+void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
 {
     char reason[512];
     va_list ap;
@@ -99,8 +121,11 @@ void task_end(struct agent *a, enum task_state state, const char *fmt, ...)
     a->job = 0;
     if (a->hand)
         hand_stop(a->hand);
+    int n = a->task.step.n;
     step_done(&a->task.step);
-    task_set_state(a, state, reason);
+    a->task.step.n = n;
+    a->task.ending = ending;
+    task_set_state(a, endings[ending].state, reason);
 }
 
 /* A budget or the loop guard ends the task here, in words. */
@@ -109,14 +134,14 @@ static bool is_over(struct agent *a)
     struct task *t = &a->task;
     int max_repeats = policy_budget(a->policy).max_repeats;
     if (t->n_repeats >= max_repeats)
-        task_end(a, TASK_FAILED, "the same action had no effect %d times: %s", t->n_repeats,
+        task_end(a, END_NO_EFFECT, "the same action had no effect %d times: %s", t->n_repeats,
                  str_cstr(&t->last_json));
     else if (t->n_refused >= REFUSALS_MAX)
-        task_end(a, TASK_FAILED, "%d actions in a row were refused", t->n_refused);
+        task_end(a, END_REFUSED, "%d actions in a row were refused", t->n_refused);
     else if (t->n_steps >= t->max_steps)
-        task_end(a, TASK_FAILED, "the budget of %d steps is used up", t->max_steps);
+        task_end(a, END_BUDGET, "the budget of %d steps is used up", t->max_steps);
     else if (clock_now_us() - t->began_us > t->max_us)
-        task_end(a, TASK_FAILED, "the budget of %.0f seconds is used up", (double)t->max_us / 1e6);
+        task_end(a, END_BUDGET, "the budget of %.0f seconds is used up", (double)t->max_us / 1e6);
     else
         return false;
     return true;

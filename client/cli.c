@@ -165,31 +165,24 @@ void cli_usage(FILE *out, const struct command *cmd)
     }
 }
 
-enum cli_exit cli_exit_for_state(const char *state, const char *reason, const char *last_effect)
+enum cli_exit cli_exit_for_code(const char *code, const char *state)
 {
-    /* The protocol has one "failed"; the sentence tells the cases apart (agent/task.c, step.c). */
     static const struct {
-        const char *part;
-        enum cli_exit code;
-    } reasons[] = {
-        {"the budget of", CLI_BUDGET},
-        {"in a row were refused", CLI_REFUSED},
-        {"the model failed", CLI_UNREACHABLE},
-        {"display", CLI_UNREACHABLE},
-        {"X server", CLI_UNREACHABLE},
+        const char *name;
+        enum cli_exit exit;
+    } rows[] = {
+        {"finished", CLI_OK},         {"needs_user", CLI_NEEDS_USER}, {"stopped", CLI_STOPPED},
+        {"budget", CLI_BUDGET},       {"refused", CLI_REFUSED},       {"no_effect", CLI_FAILED},
+        {"unparsed", CLI_FAILED},     {"display", CLI_UNREACHABLE},   {"model", CLI_UNREACHABLE},
     };
-    if (strcmp(state, "finished") == 0)
-        return CLI_OK;
-    if (strcmp(state, "needs_user") == 0)
-        return CLI_NEEDS_USER;
-    if (strcmp(state, "stopped") == 0)
-        return CLI_STOPPED;
-    /* "had no effect" quotes an action, whose text must not choose the code. */
-    if (strncmp(reason, "the same action had no effect", 29) != 0)
-        for (size_t i = 0; i < N_ELEMENTS(reasons); i++)
-            if (strstr(reason, reasons[i].part))
-                return reasons[i].code;
-    return strcmp(last_effect, "refused") == 0 ? CLI_REFUSED : CLI_FAILED;
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+        if (strcmp(rows[i].name, code) == 0)
+            return rows[i].exit;
+    /* a newer daemon's code: these three states have the names of their codes */
+    for (size_t i = 0; i < 3; i++)
+        if (strcmp(rows[i].name, state) == 0)
+            return rows[i].exit;
+    return CLI_FAILED;
 }
 
 enum cli_exit cli_exit_for_error(int rpc_code)

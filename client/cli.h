@@ -44,7 +44,8 @@ const struct command *command_find(const char *name);
 int cli_parse(const struct command *cmd, int argc, char **argv, struct cli *ret, struct err *err);
 void cli_usage(FILE *out, const struct command *cmd); /* NULL: the whole table */
 
-enum cli_exit cli_exit_for_state(const char *state, const char *reason, const char *last_effect);
+/* From the "code" of a `state` notification; its "state" decides where the code is not known. */
+enum cli_exit cli_exit_for_code(const char *code, const char *state);
 enum cli_exit cli_exit_for_error(int rpc_code); /* a JSON-RPC error code, 0: no connection */
 
 /* The daemon, started first when `start` and none runs. 0, or an exit code after its sentence. */

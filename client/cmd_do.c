@@ -25,7 +25,7 @@ struct doing {
     json_t *verdict;   /* to be answered by deny at once */
     bool over;
     int exit_code;
-    char state[16];
+    char state[16], code[24];
     char *reason;
 };
 
@@ -60,9 +60,10 @@ static void on_state(struct doing *d, const json_t *params)
     if (!is_end(state))
         return;
     snprintf(d->state, sizeof(d->state), "%s", state);
+    snprintf(d->code, sizeof(d->code), "%s", cli_text(params, "code"));
     free(d->reason);
     d->reason = strdup(cli_text(params, "reason"));
-    d->exit_code = cli_exit_for_state(state, d->reason, d->progress.last_effect);
+    d->exit_code = cli_exit_for_code(d->code, state);
     d->over = true;
 }
 
@@ -208,8 +209,8 @@ int cmd_do(const struct cli *c)
     if (rc == 0)
         rc = follow(&d);
     if (d.over && c->json) {
-        json_t *j = json_pack("{s:{s:I, s:s, s:s, s:i}}", "result", "task", (json_int_t)d.task,
-                              "state", d.state, "reason", d.reason, "exit", rc);
+        json_t *j = json_pack("{s:{s:I, s:s, s:s, s:s, s:i}}", "result", "task",
+                              (json_int_t)d.task, "state", d.state, "code", d.code, "reason", d.reason, "exit", rc);
         cli_put_json(stdout, j);
         json_decref(j);
     }

@@ -81,8 +81,6 @@ static void note_state(struct progress *p, const json_t *params)
 
 void progress_note(struct progress *p, const char *method, const json_t *params)
 {
-    if (strcmp(method, "effect") == 0)
-        snprintf(p->last_effect, sizeof(p->last_effect), "%s", cli_text(params, "effect"));
     if (p->json) {
         json_t *j = json_pack("{s:s, s:O}", "method", method, "params", (json_t *)params);
         if (j)

@@ -11,7 +11,6 @@ struct progress {
     bool tty, json;
     bool streaming;     /* reasoning is on the line; the next thing starts a new one */
     char describe[160]; /* of the action whose effect is awaited, printable */
-    char last_effect[16];
 };
 
 void progress_note(struct progress *p, const char *method, const json_t *params);

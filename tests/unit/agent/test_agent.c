@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -166,6 +167,99 @@ static void the_history_survives_and_a_dead_daemon_is_told(void **state)
     assert_int_equal(system(command), 0);
 }
 
+static void a_history_of_an_older_version_is_taken_over(void **state)
+{
+    char dir[] = "/tmp/deskhand-test-XXXXXX", path[64], command[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/history.db", dir);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    /* as it was written before tasks had a code */
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "CREATE TABLE task(id INTEGER PRIMARY KEY AUTOINCREMENT, goal TEXT NOT NULL,"
+                     " model TEXT, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',"
+                     " started_us INTEGER NOT NULL, ended_us INTEGER,"
+                     " steps INTEGER NOT NULL DEFAULT 0);"
+                     "INSERT INTO task(goal,state,started_us) VALUES('old','finished',1),"
+                     " ('cut off','running',2);",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+
+    struct store *st;
+    struct err err = {0};
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to take over */
+        if (store_open(dir, &st, &err) < 0)
+            fail_msg("%s", err.text);
+        json_t *old = store_task(st, 1), *cut = store_task(st, 2);
+        assert_string_equal(json_string_value(json_object_get(old, "goal")), "old");
+        assert_string_equal(json_string_value(json_object_get(old, "code")), "");
+        assert_string_equal(json_string_value(json_object_get(cut, "state")), "failed");
+        assert_string_equal(json_string_value(json_object_get(cut, "code")), "daemon");
+        json_decref(old);
+        json_decref(cut);
+        store_close(st);
+    }
+    assert_int_equal(store_open(dir, &st, &err), 0);
+    int64_t t = store_task_add(st, "new", "nano", &err);
+    assert_int_equal(store_task_set(st, t, "paused", "", "", 1, &err), 0);
+    json_t *j = store_task(st, t);
+    assert_int_equal(json_integer_value(json_object_get(j, "ended")), 0);
+    json_decref(j);
+    assert_int_equal(store_task_set(st, t, "failed", "budget", "no", 1, &err), 0);
+    j = store_task(st, t);
+    assert_string_equal(json_string_value(json_object_get(j, "code")), "budget");
+    assert_true(json_integer_value(json_object_get(j, "ended")) > 0);
+    json_decref(j);
+    store_close(st);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* The codes of docs/protocol.md, by which scripts and the client decide. */
+static void each_end_has_its_code(void **state)
+{
+    static const char *const codes[N_ENDINGS] = {
+        "", "finished", "needs_user", "stopped", "budget", "refused", "no_effect", "unparsed",
+        "display", "model"};
+    for (int i = 0; i < N_ENDINGS; i++)
+        assert_string_equal(ending_code((enum ending)i), codes[i]);
+}
+
+static void hostile_bytes_become_json(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"plain \"ä€\"", "plain \"ä€\""},
+        {"", ""},
+        {"a\xff" "b", "a\xef\xbf\xbd" "b"},
+        {"cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* a surrogate */
+        {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},                 /* an overlong NUL */
+    };
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        char room[64];
+        json_t *j = text_json(rows[i].in);
+        assert_string_equal(json_string_value(j), rows[i].out);
+        json_decref(j);
+        snprintf(room, sizeof room, "%s", rows[i].in);
+        text_mend(room, sizeof room);
+        assert_string_equal(room, rows[i].out);
+    }
+    json_t *j = text_json(NULL);
+    assert_string_equal(json_string_value(j), "");
+    json_decref(j);
+    /* mended text is longer: it ends before a letter that does not fit */
+    char tight[8] = "abcd\xff\xff";
+    text_mend(tight, sizeof tight);
+    assert_string_equal(tight, "abcd\xef\xbf\xbd");
+    char tighter[6] = "abcd\xff";
+    text_mend(tighter, sizeof tighter);
+    assert_string_equal(tighter, "abcd");
+}
+
 static void a_program_name_is_no_command_line(void **state)
 {
     static const char *const bad[] = {"", "sh -c 'x", "a;b", "../x", "/bin/sh", "-x", "a\nb", "$x"};
@@ -187,6 +281,9 @@ int main(void)
         cmocka_unit_test(a_blinking_caret_is_no_typed_text),
         cmocka_unit_test(waiting_proves_nothing),
         cmocka_unit_test(the_history_survives_and_a_dead_daemon_is_told),
+        cmocka_unit_test(a_history_of_an_older_version_is_taken_over),
+        cmocka_unit_test(each_end_has_its_code),
+        cmocka_unit_test(hostile_bytes_become_json),
         cmocka_unit_test(a_program_name_is_no_command_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

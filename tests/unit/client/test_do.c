@@ -17,9 +17,9 @@
 static const char *program;
 static char runtime[] = "/tmp/deskhand-do-XXXXXX";
 
-#define STATE(state, reason)                                                                       \
+#define STATE(state, code, reason)                                                                 \
     "{\"jsonrpc\":\"2.0\",\"method\":\"state\",\"params\":{\"task\":7,\"state\":\"" state          \
-    "\",\"reason\":\"" reason "\",\"goal\":\"g\",\"step\":1}}"
+    "\",\"code\":\"" code "\",\"reason\":\"" reason "\",\"goal\":\"g\",\"step\":1}}"
 
 struct script {
     const char *notes[4]; /* after the reply to `start` */
@@ -106,15 +106,15 @@ static void test_ends(void **state)
         const char *note;
         int code;
     } rows[] = {
-        {STATE("failed", "the model gave up"), 1},
-        {STATE("failed", "the model failed: no memory"), 3},
-        {STATE("needs_user", "which one?"), 5},
-        {STATE("stopped", "dashboard"), 6},
-        {STATE("failed", "the budget of 3 steps is used up"), 7},
+        {STATE("failed", "unparsed", "the budget of display refused"), 1},
+        {STATE("failed", "model", "the model failed: no memory"), 3},
+        {STATE("needs_user", "needs_user", "which one?"), 5},
+        {STATE("stopped", "stopped", "dashboard"), 6},
+        {STATE("failed", "budget", "the budget of 3 steps is used up"), 7},
     };
     char out[4096];
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        struct script s = {.notes = {STATE("running", ""), rows[i].note}};
+        struct script s = {.notes = {STATE("running", "", ""), rows[i].note}};
         assert_int_equal(run_do(&s, "g", NULL, out, sizeof(out)), rows[i].code);
     }
 }
@@ -133,9 +133,9 @@ static void test_no_terminal_denies(void **state)
     struct script s = {
         .notes = {"{\"jsonrpc\":\"2.0\",\"method\":\"verdict\",\"params\":{\"task\":7,\"step\":2,"
                   "\"verdict\":\"confirm\",\"reason\":\"r\",\"hash\":\"h1\"}}",
-                  STATE("approval", "")},
+                  STATE("approval", "", "")},
         .wanted = "\"method\":\"deny\",\"params\":{\"task\":7,\"step\":2,\"hash\":\"h1\"}",
-        .last = STATE("failed", "3 actions in a row were refused")};
+        .last = STATE("failed", "refused", "3 actions in a row were refused")};
     assert_int_equal(run_do(&s, "g", NULL, out, sizeof(out)), 4);
     assert_true(s.asked);
 }
@@ -143,14 +143,14 @@ static void test_no_terminal_denies(void **state)
 static void test_interrupt(void **state)
 {
     char out[4096];
-    struct script s = {.notes = {STATE("running", "")},
+    struct script s = {.notes = {STATE("running", "", "")},
                        .wanted = "\"method\":\"stop\"",
-                       .last = STATE("stopped", "Ctrl+C"),
+                       .last = STATE("stopped", "stopped", "Ctrl+C"),
                        .interrupt = 1};
     assert_int_equal(run_do(&s, "g", "--json", out, sizeof(out)), 6);
     assert_true(s.asked);
-    assert_non_null(strstr(out, "{\"result\":{\"task\":7,\"state\":\"stopped\",\"reason\":"
-                                "\"Ctrl+C\",\"exit\":6}}\n"));
+    assert_non_null(strstr(out, "{\"result\":{\"task\":7,\"state\":\"stopped\",\"code\":"
+                                "\"stopped\",\"reason\":\"Ctrl+C\",\"exit\":6}}\n"));
 }
 
 int main(int argc, char **argv)
