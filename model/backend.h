@@ -7,6 +7,7 @@
 #define DESKHAND_MODEL_BACKEND_H
 
 #include "base/err.h"
+#include "model/tensor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,12 +15,12 @@
 
 #define BACKEND_MAX_D_HEAD 256
 
-enum weight_kind { WEIGHT_F32, WEIGHT_BF16, WEIGHT_F16 };
+enum weight_kind { WEIGHT_F32, WEIGHT_BF16 };
 
 /* Rows of a matrix in the checkpoint, [n_out, n_in], not owned. */
 struct weight_part {
     const void *data;
-    enum weight_kind kind;
+    enum tensor_dtype dtype; /* any but TENSOR_OTHER; n_in is a multiple of its block */
     int n_out;
 };
 
@@ -27,7 +28,7 @@ struct weight_part {
  * stacked into one (q, k and v; gate and up). */
 struct weight {
     int n_out, n_in;
-    enum weight_kind kind; /* of `data`: F32 or BF16 */
+    enum weight_kind kind; /* of `data` */
     void *data;            /* owned */
     float *bias;           /* [n_out padded], owned, NULL: none */
 };

@@ -64,7 +64,8 @@ int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l,
                      .theta = c->rope_theta};
     memcpy(m->section, c->mrope_section, sizeof(m->section));
     m->layers = mem_zalloc(sizeof(*m->layers) * (size_t)m->n_layers);
-    r = load_raw(l, "model.embed_tokens.weight", m->n_vocab, m->d, &m->embed, err);
+    int64_t shape[] = {m->n_vocab, m->d};
+    r = load_shaped(l, "model.embed_tokens.weight", shape, 2, &m->embed, err);
     for (int i = 0; i < m->n_layers && r == 0; i++)
         r = load_layer(m, &m->layers[i], i, l, err);
     if (r == 0)
@@ -105,7 +106,8 @@ void lm_done(struct lm *m, struct backend *b)
 
 void lm_embed(const struct lm *m, int32_t id, float *ret)
 {
-    load_convert(&m->embed, (size_t)id * (size_t)m->d, (size_t)m->d, ret);
+    tensor_to_f32(m->embed.parts[0].dtype, m->embed.parts[0].data, (size_t)id * (size_t)m->d,
+                  (size_t)m->d, ret);
 }
 
 int lm_forward(struct lm *m, struct backend *b, int n, int past, const int32_t *pos, int ld_pos,

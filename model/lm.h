@@ -24,7 +24,7 @@ struct lm {
     struct lm_layer *layers;
     float *norm; /* [d] */
     struct weight head;
-    struct weight_part embed; /* [n_vocab, d], in the file */
+    struct source_tensor embed; /* [n_vocab, d], one part, in the file */
     /* Scratch for LM_CHUNK rows, allocated once. */
     float *x, *h, *qkv, *wide, *inner, *cosine, *sine;
 };

@@ -20,58 +20,22 @@ static void shape_text(const int64_t *shape, int rank, char *ret, size_t n)
 }
 
 int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
-                struct weight_part *ret, struct err *err)
+                struct source_tensor *ret, struct err *err)
 {
-    const struct tensor *t = safetensors_find(l->st, name);
-
-    if (!t)
+    if (!source_find(l->src, name, ret))
         return err_set(err, -EINVAL, "The checkpoint has no tensor %s.", name);
-    if (t->rank != rank || memcmp(t->shape, shape, sizeof(*shape) * (size_t)rank) != 0) {
+    if (ret->rank != rank || memcmp(ret->shape, shape, sizeof(*shape) * (size_t)rank) != 0) {
         char found[128], want[128];
-        shape_text(t->shape, t->rank, found, sizeof(found));
+        shape_text(ret->shape, ret->rank, found, sizeof(found));
         shape_text(shape, rank, want, sizeof(want));
         return err_set(err, -EINVAL, "Tensor %s has the shape %s; the configuration asks for %s.",
                        name, found, want);
     }
-    switch (t->dtype) {
-    case TENSOR_F32:
-        ret->kind = WEIGHT_F32;
-        break;
-    case TENSOR_BF16:
-        ret->kind = WEIGHT_BF16;
-        break;
-    case TENSOR_F16:
-        ret->kind = WEIGHT_F16;
-        break;
-    default:
-        return err_set(err, -EINVAL, "Tensor %s is stored as %s; expected BF16, F16 or F32.", name,
-                       tensor_dtype_name(t->dtype));
-    }
-    ret->data = t->data;
-    ret->n_out = (int)shape[0];
+    for (int i = 0; i < ret->n_parts; i++)
+        if (ret->parts[i].dtype == TENSOR_OTHER)
+            return err_set(err, -EINVAL, "Tensor %s is stored as %s; expected a float.", name,
+                           tensor_dtype_name(ret->parts[i].dtype));
     return 0;
-}
-
-int load_raw(struct load *l, const char *name, int n_out, int n_in, struct weight_part *ret,
-             struct err *err)
-{
-    int64_t shape[] = {n_out, n_in};
-
-    return load_shaped(l, name, shape, 2, ret, err);
-}
-
-void load_convert(const struct weight_part *p, size_t from, size_t n, float *ret)
-{
-    if (p->kind == WEIGHT_F32) {
-        memcpy(ret, (const char *)p->data + from * 4, n * 4);
-        return;
-    }
-    const char *src = (const char *)p->data + from * 2;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, src + i * 2, 2);
-        ret[i] = p->kind == WEIGHT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
-    }
 }
 
 static void name_of(char *ret, size_t n, int layer, const char *format, const char *suffix)
@@ -84,18 +48,29 @@ static void name_of(char *ret, size_t n, int layer, const char *format, const ch
         snprintf(ret, n, "%s%s", format, suffix);
 }
 
+static int load_floats(struct load *l, const char *name, int n, float *ret, struct err *err)
+{
+    int64_t shape[] = {n};
+    struct source_tensor t;
+    int r = load_shaped(l, name, shape, 1, &t, err);
+
+    if (r == 0)
+        source_to_f32(&t, ret);
+    return r;
+}
+
 int load_vector(struct load *l, int layer, const char *name, int n, float **ret, struct err *err)
 {
     char full[160];
-    int64_t shape[] = {n};
-    struct weight_part p;
 
     name_of(full, sizeof(full), layer, name, "");
-    int r = load_shaped(l, full, shape, 1, &p, err);
-    if (r < 0)
+    float *v = mem_aligned(sizeof(float) * (size_t)n);
+    int r = load_floats(l, full, n, v, err);
+    if (r < 0) {
+        free(v);
         return r;
-    *ret = mem_aligned(sizeof(float) * (size_t)n);
-    load_convert(&p, 0, (size_t)n, *ret);
+    }
+    *ret = v;
     l->n_params += n;
     return 0;
 }
@@ -103,28 +78,31 @@ int load_vector(struct load *l, int layer, const char *name, int n, float **ret,
 int load_linear(struct load *l, int layer, const struct load_part *parts, int n_parts, int n_in,
                 bool bias, struct weight *ret, struct err *err)
 {
-    struct weight_part w[3], b;
+    struct weight_part w[3 * SOURCE_MAX_PARTS];
     char name[160];
-    int n_out = 0, at = 0, r;
+    int n_out = 0, n_w = 0, at = 0, r;
 
     CHECK(n_parts <= 3);
     for (int i = 0; i < n_parts; i++)
         n_out += parts[i].n_out;
     AUTO_FREE float *sum = mem_alloc(sizeof(float) * (size_t)n_out);
     for (int i = 0; i < n_parts; i++) {
+        int64_t shape[] = {parts[i].n_out, n_in};
+        struct source_tensor t;
         name_of(name, sizeof(name), layer, parts[i].name, ".weight");
-        if ((r = load_raw(l, name, parts[i].n_out, n_in, &w[i], err)) < 0)
+        if ((r = load_shaped(l, name, shape, 2, &t, err)) < 0)
             return r;
+        for (int k = 0; k < t.n_parts; k++)
+            w[n_w++] = (struct weight_part){t.parts[k].data, t.parts[k].dtype,
+                                            (int)t.parts[k].shape[0]};
         if (!bias)
             continue;
-        int64_t shape[] = {parts[i].n_out};
         name_of(name, sizeof(name), layer, parts[i].name, ".bias");
-        if ((r = load_shaped(l, name, shape, 1, &b, err)) < 0)
+        if ((r = load_floats(l, name, parts[i].n_out, sum + at, err)) < 0)
             return r;
-        load_convert(&b, 0, (size_t)parts[i].n_out, sum + at);
         at += parts[i].n_out;
     }
-    l->b->weight_pack(l->b, w, n_parts, n_in, bias ? sum : NULL, ret);
+    l->b->weight_pack(l->b, w, n_w, n_in, bias ? sum : NULL, ret);
     l->n_params += (int64_t)n_out * n_in + (bias ? n_out : 0);
     l->bytes += (size_t)n_out * (size_t)n_in * (ret->kind == WEIGHT_BF16 ? 2 : 4);
     return 0;

@@ -3,10 +3,10 @@
 #define DESKHAND_MODEL_LOAD_H
 
 #include "model/backend.h"
-#include "model/safetensors.h"
+#include "model/source.h"
 
 struct load {
-    const struct safetensors *st;
+    const struct source *src;
     struct backend *b;
     int64_t n_params;
     size_t bytes; /* of packed weights */
@@ -26,13 +26,9 @@ int load_linear(struct load *l, int layer, const struct load_part *parts, int n_
                 bool bias, struct weight *ret, struct err *err);
 /* A vector of n floats, heap. */
 int load_vector(struct load *l, int layer, const char *name, int n, float **ret, struct err *err);
-/* A matrix as it lies in the file, not copied. */
-int load_raw(struct load *l, const char *name, int n_out, int n_in, struct weight_part *ret,
-             struct err *err);
-/* The same with any shape of rank up to 5. */
+/* A tensor of any shape as it lies in the file, not copied; of a type that can be read. */
 int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
-                struct weight_part *ret, struct err *err);
-void load_convert(const struct weight_part *p, size_t from, size_t n, float *ret);
+                struct source_tensor *ret, struct err *err);
 void load_step(struct load *l);
 
 #endif

@@ -46,14 +46,6 @@ static const struct {
     {"BOOL", TENSOR_OTHER, 1},
 };
 
-const char *tensor_dtype_name(enum tensor_dtype d)
-{
-    for (size_t i = 0; i < N_ELEMENTS(dtypes); i++)
-        if (dtypes[i].dtype == d && d != TENSOR_OTHER)
-            return dtypes[i].name;
-    return "another type";
-}
-
 static int read_entry(struct safetensors *s, const struct shard *sh, uint64_t begin,
                       const char *name, json_t *j, struct err *err)
 {

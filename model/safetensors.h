@@ -5,17 +5,7 @@
 #define DESKHAND_MODEL_SAFETENSORS_H
 
 #include "base/err.h"
-
-#include <stdint.h>
-
-enum tensor_dtype { TENSOR_F32, TENSOR_BF16, TENSOR_F16, TENSOR_OTHER };
-
-struct tensor {
-    enum tensor_dtype dtype;
-    int rank;
-    int64_t shape[8];
-    const void *data; /* in the mapping, not necessarily aligned */
-};
+#include "model/tensor.h"
 
 struct safetensors;
 
@@ -27,7 +17,5 @@ void safetensors_close(struct safetensors *s);
 /* By the name of the first generation of checkpoints ("visual.", "model.", "lm_head.weight"); the
  * second one ("model.visual.", "model.language_model.") is found by it too. NULL: not there. */
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name);
-
-const char *tensor_dtype_name(enum tensor_dtype d);
 
 #endif

@@ -24,8 +24,8 @@ static int load_patch_embedding(struct vit *v, const struct vlm_config *c, struc
 {
     int p = c->vit.patch_size, t = c->vit.temporal_patch_size, d = v->d;
     int64_t shape[] = {d, 3, t, p, p};
-    struct weight_part part;
-    int r = load_shaped(l, "visual.patch_embed.proj.weight", shape, 5, &part, err);
+    struct source_tensor embed;
+    int r = load_shaped(l, "visual.patch_embed.proj.weight", shape, 5, &embed, err);
 
     if (r < 0)
         return r;
@@ -33,15 +33,15 @@ static int load_patch_embedding(struct vit *v, const struct vlm_config *c, struc
     AUTO_FREE float *row = mem_alloc(sizeof(float) * full);
     AUTO_FREE float *sum = mem_zalloc(sizeof(float) * still * (size_t)d);
     for (size_t o = 0; o < (size_t)d; o++) {
-        load_convert(&part, o * full, full, row);
+        tensor_to_f32(embed.parts[0].dtype, embed.parts[0].data, o * full, full, row);
         for (size_t ch = 0; ch < 3; ch++)
             for (size_t s = 0; s < (size_t)t; s++)
                 for (size_t i = 0; i < pp; i++)
                     sum[o * still + ch * pp + i] += row[(ch * (size_t)t + s) * pp + i];
     }
-    part.n_out = d;
+    struct weight_part part = {embed.parts[0].data, embed.parts[0].dtype, d};
     l->b->weight_pack(l->b, &part, 1, (int)full, NULL, &v->patch_video);
-    struct weight_part image = {sum, WEIGHT_F32, d};
+    struct weight_part image = {sum, TENSOR_F32, d};
     l->b->weight_pack(l->b, &image, 1, (int)still, NULL, &v->patch_image);
     l->n_params += (int64_t)full * d;
     return 0;

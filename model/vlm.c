@@ -35,7 +35,7 @@ struct feature {
 
 struct vlm {
     struct vlm_config config;
-    struct safetensors *st;
+    struct source *src;
     struct bpe *bpe;
     struct backend *b;
     struct vit vit;
@@ -67,7 +67,7 @@ void vlm_close(struct vlm *m)
     free(m->keys);
     free(m->logits);
     bpe_close(m->bpe);
-    safetensors_close(m->st);
+    source_close(m->src);
     free(m);
 }
 
@@ -87,9 +87,9 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
 {
     int r, n_ctx = o->n_ctx;
 
-    if ((r = config_read(dir, &m->config, err)) < 0 ||
-        (r = bpe_open(dir, &m->bpe, err)) < 0 ||
-        (r = safetensors_open(dir, &m->st, err)) < 0)
+    if ((r = source_open(dir, &m->src, err)) < 0 ||
+        (r = source_config(m->src, &m->config, err)) < 0 ||
+        (r = source_tokenizer(m->src, &m->bpe, err)) < 0)
         return r;
     const struct vlm_config *c = &m->config;
     if (n_ctx < 0 || n_ctx > c->n_ctx)
@@ -102,7 +102,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
                        c->d_head, c->vit.d_model / c->vit.n_heads, BACKEND_MAX_D_HEAD);
     if ((r = backend_cpu_open(o->backend, o->n_threads, &m->b, err)) < 0)
         return r;
-    struct load l = {.st = m->st, .b = m->b, .n_steps = c->n_layers + c->vit.depth,
+    struct load l = {.src = m->src, .b = m->b, .n_steps = c->n_layers + c->vit.depth,
                      .on_progress = o->on_progress, .user = o->user};
     if ((r = vit_load(&m->vit, c, &l, err)) < 0 ||
         (r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0)

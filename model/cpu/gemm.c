@@ -10,25 +10,6 @@
 
 #define CHUNK_ROWS 96
 
-static void weight_row(const struct weight_part *p, int row, int n_in, float *ret)
-{
-    size_t o = (size_t)row * (size_t)n_in;
-    for (int i = 0; i < n_in; i++) {
-        switch (p->kind) {
-        case WEIGHT_F32:
-            memcpy(&ret[i], (const char *)p->data + (o + (size_t)i) * 4, 4);
-            break;
-        case WEIGHT_BF16:
-        case WEIGHT_F16: {
-            uint16_t h;
-            memcpy(&h, (const char *)p->data + (o + (size_t)i) * 2, 2);
-            ret[i] = p->kind == WEIGHT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
-            break;
-        }
-        }
-    }
-}
-
 void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
                      const float *bias, struct weight *ret)
 {
@@ -37,7 +18,7 @@ void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_p
 
     for (int i = 0; i < n_parts; i++) {
         w.n_out += parts[i].n_out;
-        if (parts[i].kind != WEIGHT_BF16)
+        if (parts[i].dtype != TENSOR_BF16)
             w.kind = WEIGHT_F32;
     }
     size_t n_pad = (size_t)ROUND_UP(w.n_out, PANEL);
@@ -50,7 +31,7 @@ void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_p
     for (int i = 0; i < n_parts; i++) {
         for (int r = 0; r < parts[i].n_out; r++, o++) {
             size_t at = (size_t)(o / PANEL) * (size_t)n_in * PANEL + (size_t)(o % PANEL);
-            weight_row(&parts[i], r, n_in, row);
+            tensor_to_f32(parts[i].dtype, parts[i].data, (size_t)r * (size_t)n_in, (size_t)n_in, row);
             for (int j = 0; j < n_in; j++, at += PANEL) {
                 uint32_t u;
                 memcpy(&u, &row[j], 4);

@@ -62,7 +62,7 @@ static void for_each_backend(void (*fn)(struct backend *b))
     }
 }
 
-static void one_linear(struct backend *b, int n, int n_out, int n_in, enum weight_kind kind,
+static void one_linear(struct backend *b, int n, int n_out, int n_in, enum tensor_dtype kind,
                        bool bias, bool add)
 {
     size_t ld_x = (size_t)n_in + 3, ld_out = (size_t)n_out + 5;
@@ -79,9 +79,9 @@ static void one_linear(struct backend *b, int n, int n_out, int n_in, enum weigh
         uint32_t u;
         memcpy(&u, &w[i], 4);
         w16[i] = (uint16_t)(u >> 16);
-        if (kind == WEIGHT_BF16)
+        if (kind == TENSOR_BF16)
             w[i] = bf16_to_f32(w16[i]);
-        if (kind == WEIGHT_F16) {
+        if (kind == TENSOR_F16) {
             w16[i] = (uint16_t)((u >> 16 & 0x8000) | (u & 0x3bff));
             w[i] = f16_to_f32(w16[i]);
         }
@@ -94,8 +94,8 @@ static void one_linear(struct backend *b, int n, int n_out, int n_in, enum weigh
 
     struct weight packed;
     int half = n_out / 2;
-    size_t size = kind == WEIGHT_F32 ? 4 : 2;
-    const char *data = kind == WEIGHT_F32 ? (const char *)w : (const char *)w16;
+    size_t size = kind == TENSOR_F32 ? 4 : 2;
+    const char *data = kind == TENSOR_F32 ? (const char *)w : (const char *)w16;
     struct weight_part parts[] = {
         {data, kind, half}, {data + size * (size_t)half * (size_t)n_in, kind, n_out - half}};
     b->weight_pack(b, parts, 2, n_in, bias ? bb : NULL, &packed);
@@ -111,9 +111,9 @@ static void linear(struct backend *b)
                                     {12, 64, 257}, {13, 31, 300}, {96, 96, 64},  {97, 40, 520},
                                     {200, 704, 33}};
     for (size_t i = 0; i < N_ELEMENTS(shapes); i++)
-        for (int kind = WEIGHT_F32; kind <= WEIGHT_F16; kind++)
+        for (int kind = TENSOR_F32; kind <= TENSOR_F16; kind++)
             for (int flags = 0; flags < 4; flags++)
-                one_linear(b, shapes[i][0], shapes[i][1], shapes[i][2], (enum weight_kind)kind,
+                one_linear(b, shapes[i][0], shapes[i][1], shapes[i][2], (enum tensor_dtype)kind,
                            flags & 1, flags & 2);
 }
 

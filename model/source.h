@@ -1,0 +1,38 @@
+/* Where a model comes from: one way to its numbers, its tokenizer and its tensors, whatever the
+ * files. Tensors are asked for by Hugging Face's names of the first generation ("visual.blocks.0...",
+ * "model.layers.0...", "lm_head.weight"). */
+#ifndef DESKHAND_MODEL_SOURCE_H
+#define DESKHAND_MODEL_SOURCE_H
+
+#include "base/err.h"
+#include "model/bpe.h"
+#include "model/config.h"
+#include "model/tensor.h"
+
+#include <stdbool.h>
+
+#define SOURCE_MAX_PARTS 3
+
+/* Some files keep in pieces what is one tensor in Hugging Face's: q, k and v of the vision tower.
+ * The parts are stacked along the first dimension and together have the shape. */
+struct source_tensor {
+    int rank;
+    int64_t shape[8];
+    int n_parts;
+    struct tensor parts[SOURCE_MAX_PARTS];
+};
+
+struct source;
+
+/* A folder in Hugging Face layout. The data lives until source_close(). */
+int source_open(const char *path, struct source **ret, struct err *err);
+void source_close(struct source *s);
+
+int source_config(const struct source *s, struct vlm_config *ret, struct err *err);
+int source_tokenizer(const struct source *s, struct bpe **ret, struct err *err);
+
+bool source_find(const struct source *s, const char *name, struct source_tensor *ret);
+/* All values in order. */
+void source_to_f32(const struct source_tensor *t, float *ret);
+
+#endif
