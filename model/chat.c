@@ -3,6 +3,7 @@
 #include "model/chat.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/think.h"
 
 #include <errno.h>
 #include <string.h>
@@ -86,6 +87,26 @@ static int need(struct builder *b, const char *name)
     return id;
 }
 
+/* " /no_think" must be the very last characters of the turn, behind pictures and text. */
+static void no_think(struct builder *b, const struct vlm_message *m)
+{
+    const struct vlm_part *last = m->n_parts ? &m->parts[m->n_parts - 1] : NULL;
+    const char *text = last && last->kind == VLM_TEXT && last->text ? last->text : "";
+    size_t n = strlen(text), k = strlen(THINK_OFF_WORD);
+
+    if (n < k || strcmp(text + n - k, THINK_OFF_WORD) != 0)
+        str_puts(&b->text, " " THINK_OFF_WORD);
+}
+
+static int last_user(const struct vlm_request *r)
+{
+    int i = r->n_messages - 1;
+
+    while (i >= 0 && !str_eq(r->messages[i].role, "user"))
+        i--;
+    return i;
+}
+
 static bool is_role(const char *role)
 {
     return str_eq(role, "system") || str_eq(role, "user") || str_eq(role, "assistant");
@@ -107,6 +128,8 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
         control(&b, b.im_end);
         str_puts(&b.text, "\n");
     }
+    int off = r->think == VLM_THINK_OFF ? c->no_think : VLM_NO_THINK_NONE;
+    int off_at = off == VLM_NO_THINK_SUFFIX ? last_user(r) : -1;
     for (int i = 0; i < r->n_messages && b.rc == 0; i++) {
         const struct vlm_message *m = &r->messages[i];
         if (!is_role(m->role)) {
@@ -124,12 +147,16 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
             else if (m->parts[k].text)
                 str_puts(&b.text, m->parts[k].text);
         }
+        if (i == off_at)
+            no_think(&b, m);
         control(&b, b.im_end);
         str_puts(&b.text, "\n");
     }
     if (b.rc == 0) {
         control(&b, b.im_start);
         str_puts(&b.text, "assistant\n");
+        if (off == VLM_NO_THINK_PREFILL)
+            str_puts(&b.text, THINK_EMPTY);
         if (r->prefill)
             str_puts(&b.text, r->prefill);
         flush(&b);

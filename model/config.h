@@ -27,6 +27,8 @@ struct vlm_config {
     struct image_spec image;
 
     int eos[8], n_eos; /* at least one, each below n_vocab */
+
+    int no_think; /* enum vlm_no_think, filled by vlm_open */
 };
 
 int config_read(const char *dir, struct vlm_config *ret, struct err *err);

@@ -32,7 +32,6 @@ static int load_layer(struct lm *m, struct lm_layer *k, int i, struct load *l, s
         (r = load_linear(l, i, gate_up, 2, d, false, &k->gate_up, err)) < 0 ||
         (r = load_linear(l, i, &down, 1, m->n_inner, false, &k->down, err)) < 0)
         return r;
-    l->b->kv_alloc(l->b, m->n_kv_head, m->d_head, m->n_ctx, &k->kv);
     load_step(l);
     return 0;
 }
@@ -90,7 +89,6 @@ void lm_done(struct lm *m, struct backend *b)
         b->weight_done(b, &k->o);
         b->weight_done(b, &k->gate_up);
         b->weight_done(b, &k->down);
-        b->kv_done(b, &k->kv);
     }
     b->weight_done(b, &m->head);
     free(m->layers);
@@ -110,34 +108,73 @@ void lm_embed(const struct lm *m, int32_t id, float *ret)
                   (size_t)m->d, ret);
 }
 
-int lm_forward(struct lm *m, struct backend *b, int n, int past, const int32_t *pos, int ld_pos,
-               const atomic_bool *cancel, struct err *err)
+void lm_cache_init(struct lm_cache *k, const struct lm *m, struct backend *b, int n_ctx)
+{
+    *k = (struct lm_cache){n_ctx, m->n_layers,
+                           mem_zalloc(sizeof(*k->layers) * (size_t)m->n_layers)};
+    for (int i = 0; i < m->n_layers; i++)
+        b->kv_alloc(b, m->n_kv_head, m->d_head, n_ctx, &k->layers[i]);
+}
+
+void lm_cache_done(struct lm_cache *k, struct backend *b)
+{
+    for (int i = 0; i < k->n_layers; i++)
+        b->kv_done(b, &k->layers[i]);
+    free(k->layers);
+    *k = (struct lm_cache){0};
+}
+
+/* Every sequence's rows against its own keys. Of a single sequence, queries from row `from` on. */
+static void attention(struct lm *m, struct backend *b, int layer, const struct lm_run *runs,
+                      int n_runs, int from)
+{
+    size_t n_q = (size_t)m->n_head * (size_t)m->d_head;
+    size_t n_kv = (size_t)m->n_kv_head * (size_t)m->d_head, ld = n_q + 2 * n_kv;
+    float *q = m->qkv, *out = m->h;
+
+    for (int s = 0; s < n_runs; s++) {
+        const struct lm_run *r = &runs[s];
+        struct kv_store *kv = &r->cache->layers[layer];
+        struct span all = {0, r->n - from};
+        b->kv_put(b, kv, q + n_q, q + n_q + n_kv, ld, r->n, r->past);
+        b->attend(b, &(struct attend){
+                         .q = q + (size_t)from * ld, .ld_q = ld, .out = out, .ld_out = n_q,
+                         .n_head = m->n_head, .scale = 1.0f / sqrtf((float)m->d_head), .kv = kv,
+                         .spans = &all, .n_spans = 1, .causal = true, .base = r->past + from});
+        q += (size_t)r->n * ld;
+        out += (size_t)r->n * n_q;
+    }
+}
+
+int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n_runs,
+               const int32_t *pos, int ld_pos, const atomic_bool *cancel, struct err *err)
 {
     size_t d = (size_t)m->d, n_q = (size_t)m->n_head * (size_t)m->d_head;
     size_t n_kv = (size_t)m->n_kv_head * (size_t)m->d_head, ld = n_q + 2 * n_kv;
     size_t ff = (size_t)m->n_inner, half = (size_t)m->d_head / 2;
+    int n = 0;
 
+    for (int s = 0; s < n_runs; s++) {
+        CHECK(runs[s].n >= 1 && runs[s].past + runs[s].n <= runs[s].cache->n_ctx);
+        n += runs[s].n;
+    }
+    CHECK(n >= 1 && n <= LM_CHUNK);
     mrope_angles(pos, ld_pos, n, m->d_head, m->section, m->theta, m->cosine, m->sine);
     for (int i = 0; i < m->n_layers; i++) {
         struct lm_layer *k = &m->layers[i];
-        /* After the last layer's keys and values are stored only the last row is wanted. */
-        int from = i == m->n_layers - 1 ? n - 1 : 0, rows = n - from;
+        /* After the last layer's keys and values are stored only the wanted rows go on. */
+        int from = i == m->n_layers - 1 && n_runs == 1 ? n - MAX(1, runs[0].n_out) : 0;
+        int rows = n - from;
         float *x = m->x + (size_t)from * d;
-        float *q = m->qkv + (size_t)from * ld;
 
         if (cancel && atomic_load(cancel))
             return err_set(err, -ECANCELED, "Cancelled.");
         b->rms_norm(b, m->x, k->norm1, n, m->d, m->eps, m->h);
         b->linear(b, &k->qkv, m->h, d, n, m->qkv, ld, false);
-        b->rope(b, q, ld, rows, m->n_head, m->d_head, m->cosine + (size_t)from * half,
-                m->sine + (size_t)from * half);
+        b->rope(b, m->qkv + (size_t)from * ld, ld, rows, m->n_head, m->d_head,
+                m->cosine + (size_t)from * half, m->sine + (size_t)from * half);
         b->rope(b, m->qkv + n_q, ld, n, m->n_kv_head, m->d_head, m->cosine, m->sine);
-        b->kv_put(b, &k->kv, m->qkv + n_q, m->qkv + n_q + n_kv, ld, n, past);
-        struct span all = {0, rows};
-        b->attend(b, &(struct attend){
-                         .q = q, .ld_q = ld, .out = m->h, .ld_out = n_q, .n_head = m->n_head,
-                         .scale = 1.0f / sqrtf((float)m->d_head), .kv = &k->kv, .spans = &all,
-                         .n_spans = 1, .causal = true, .base = past + from});
+        attention(m, b, i, runs, n_runs, from);
         b->linear(b, &k->o, m->h, n_q, rows, x, d, true);
         b->rms_norm(b, x, k->norm2, rows, m->d, m->eps, m->h);
         b->linear(b, &k->gate_up, m->h, d, rows, m->wide, 2 * ff, false);
@@ -147,8 +184,8 @@ int lm_forward(struct lm *m, struct backend *b, int n, int past, const int32_t *
     return 0;
 }
 
-void lm_logits(struct lm *m, struct backend *b, int row, float *ret)
+void lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret)
 {
-    b->rms_norm(b, m->x + (size_t)row * (size_t)m->d, m->norm, 1, m->d, m->eps, m->h);
-    b->linear(b, &m->head, m->h, (size_t)m->d, 1, ret, (size_t)m->n_vocab, false);
+    b->rms_norm(b, m->x + (size_t)row * (size_t)m->d, m->norm, n, m->d, m->eps, m->h);
+    b->linear(b, &m->head, m->h, (size_t)m->d, n, ret, (size_t)m->n_vocab, false);
 }

@@ -13,7 +13,20 @@
 struct lm_layer {
     float *norm1, *norm2; /* [d] */
     struct weight qkv, o, gate_up, down;
-    struct kv_store kv;
+};
+
+/* Keys and values of one sequence, [n_layers]. */
+struct lm_cache {
+    int n_ctx; /* positions */
+    int n_layers;
+    struct kv_store *layers;
+};
+
+/* The rows of one sequence in a pass: n of them at positions past.. of its cache. */
+struct lm_run {
+    struct lm_cache *cache;
+    int n, past;
+    int n_out; /* the last n_out rows are wanted, at least one */
 };
 
 struct lm {
@@ -32,17 +45,20 @@ struct lm {
 int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l, struct err *err);
 void lm_done(struct lm *m, struct backend *b);
 
+void lm_cache_init(struct lm_cache *k, const struct lm *m, struct backend *b, int n_ctx);
+void lm_cache_done(struct lm_cache *k, struct backend *b);
+
 /* The embedding of a token, [d]. */
 void lm_embed(const struct lm *m, int32_t id, float *ret);
 
-/* Runs n <= LM_CHUNK rows through the layers at cache positions past.. . The rows are in m->x,
- * [n, d]; pos [3, ld_pos] from column 0. -ECANCELED when *cancel becomes true; positions from
- * `past` on are then undefined. The last row of the last layer stays in m->x + (n - 1) * d; the
- * other rows are then undefined. */
-int lm_forward(struct lm *m, struct backend *b, int n, int past, const int32_t *pos, int ld_pos,
-               const atomic_bool *cancel, struct err *err);
+/* Runs the rows of some sequences, LM_CHUNK at most together, through the layers. They are in m->x,
+ * [n, d], one sequence behind the other; pos [3, ld_pos] from column 0. -ECANCELED when *cancel
+ * becomes true; positions from `past` on are then undefined. Afterwards the wanted rows of the last
+ * layer are in m->x where the sequence's last rows were; the others are undefined. */
+int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n_runs,
+               const int32_t *pos, int ld_pos, const atomic_bool *cancel, struct err *err);
 
-/* Logits of one row of m->x, ret [n_vocab]. */
-void lm_logits(struct lm *m, struct backend *b, int row, float *ret);
+/* Logits of n rows of m->x from `row` on, ret [n, n_vocab]. */
+void lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret);
 
 #endif

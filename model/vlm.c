@@ -4,68 +4,46 @@
  *
  * The KV cache belongs to the last call. A new prompt keeps the beginning it shares with it, which
  * for an agent is everything before the newest screenshot. */
-#include "model/vlm.h"
+#include "model/engine.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "model/bpe.h"
-#include "model/chat.h"
-#include "model/config.h"
+#include "model/decode.h"
 #include "model/kv.h"
-#include "model/lm.h"
-#include "model/mrope.h"
-#include "model/sample.h"
-#include "model/vit.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define N_FEATURES 8 /* pictures whose features are kept */
+void seq_init(struct seq *s, const struct vlm *m)
+{
+    lm_cache_init(&s->cache, &m->lm, m->b, m->lm.n_ctx);
+    s->keys = mem_alloc(sizeof(*s->keys) * (size_t)m->lm.n_ctx);
+    s->n_keys = 0;
+}
 
-/* Features of one picture, [n_tokens, d]. */
-struct feature {
-    uint64_t hash;
-    int t, h, w;
-    float *rows;
-    uint64_t used; /* clock of uses, for throwing out the oldest */
-};
-
-struct vlm {
-    struct vlm_config config;
-    struct source *src;
-    struct bpe *bpe;
-    struct backend *b;
-    struct vit vit;
-    struct lm lm;
-    char name[128];
-    int64_t n_params;
-    size_t weight_bytes;
-
-    uint64_t *keys; /* [n_ctx]: what the KV cache holds */
-    int n_keys;
-    struct feature features[N_FEATURES];
-    uint64_t n_uses;
-
-    float *logits; /* [n_vocab] */
-    atomic_bool cancel;
-};
+void seq_done(struct seq *s, const struct vlm *m)
+{
+    lm_cache_done(&s->cache, m->b);
+    free(s->keys);
+    *s = (struct seq){0};
+}
 
 void vlm_close(struct vlm *m)
 {
     if (!m)
         return;
     if (m->b) {
+        seq_done(&m->seq, m);
         vit_done(&m->vit, m->b);
         lm_done(&m->lm, m->b);
         m->b->close(m->b);
     }
-    for (int i = 0; i < N_FEATURES; i++)
+    for (int i = 0; i < ENGINE_FEATURES; i++)
         free(m->features[i].rows);
-    free(m->keys);
     free(m->logits);
+    draft_done(&m->told);
     bpe_close(m->bpe);
     source_close(m->src);
     free(m);
@@ -83,6 +61,16 @@ static void set_name(struct vlm *m, const char *dir)
     snprintf(m->name, sizeof(m->name), "%.*s", (int)MIN(n - from, sizeof(m->name) - 1), dir + from);
 }
 
+/* A Hugging Face cache has the model's name in a folder above. */
+static enum vlm_no_think guess_no_think(const char *dir)
+{
+    AUTO_FREE char *path = realpath(dir, NULL);
+
+    if (!path || !strcasestr(path, "mimo-vl"))
+        return VLM_NO_THINK_NONE;
+    return strstr(strcasestr(path, "mimo-vl"), "2508") ? VLM_NO_THINK_SUFFIX : VLM_NO_THINK_PREFILL;
+}
+
 static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *o, struct err *err)
 {
     int r, n_ctx = o->n_ctx;
@@ -91,6 +79,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
         (r = source_config(m->src, &m->config, err)) < 0 ||
         (r = source_tokenizer(m->src, &m->bpe, err)) < 0)
         return r;
+    m->config.no_think = o->no_think ? o->no_think : guess_no_think(dir);
     const struct vlm_config *c = &m->config;
     if (n_ctx < 0 || n_ctx > c->n_ctx)
         return err_set(err, -EINVAL, "%d tokens of context asked for; the model has %d.", n_ctx,
@@ -109,8 +98,8 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
         return r;
     m->n_params = l.n_params;
     m->weight_bytes = l.bytes;
-    m->keys = mem_alloc(sizeof(*m->keys) * (size_t)n_ctx);
-    m->logits = mem_alloc(sizeof(float) * (size_t)c->n_vocab);
+    seq_init(&m->seq, m);
+    m->logits = mem_alloc(sizeof(float) * (size_t)c->n_vocab * (1 + DRAFT_MAX));
     return 0;
 }
 
@@ -151,92 +140,6 @@ void vlm_cancel(struct vlm *m)
     atomic_store(&m->cancel, true);
 }
 
-/* Everything one call knows about its prompt. */
-struct prompt {
-    int n;
-    int32_t *ids;   /* [n] */
-    int32_t *pos;   /* [3, n] */
-    uint64_t *keys; /* [n] */
-    int delta;      /* position of the next token minus its index */
-    int n_images;
-    struct chat_image *images; /* begin, patches */
-    bool *counted;             /* [n_images]: in the reply's numbers already */
-};
-
-static void prompt_done(struct prompt *p)
-{
-    free(p->ids);
-    free(p->pos);
-    free(p->keys);
-    free(p->images);
-    free(p->counted);
-}
-
-static int check_patches(const struct vlm *m, const struct patches *p, struct err *err)
-{
-    const struct image_spec *s = &m->config.image;
-
-    if (!p || !p->rows)
-        return err_set(err, -EINVAL, "A picture part has no picture.");
-    if (p->patch_size != s->patch_size || p->merge_size != s->merge_size)
-        return err_set(err, -EINVAL,
-                       "The picture is cut into patches of %d merged by %d; the model wants %d and "
-                       "%d.",
-                       p->patch_size, p->merge_size, s->patch_size, s->merge_size);
-    if (p->grid_t < 1 || p->grid_h < 1 || p->grid_w < 1 || p->grid_h % s->merge_size ||
-        p->grid_w % s->merge_size ||
-        (int64_t)p->grid_t * p->grid_h * p->grid_w > (int64_t)m->lm.n_ctx * s->merge_size *
-                                                          s->merge_size)
-        return err_set(err, -EINVAL,
-                       "The picture's grid is %d x %d x %d patches; sides must be multiples of %d "
-                       "and its tokens fit a context of %d.",
-                       p->grid_t, p->grid_h, p->grid_w, s->merge_size, m->lm.n_ctx);
-    if (p->n_temporal != 1 && p->n_temporal != s->temporal_patch_size)
-        return err_set(err, -EINVAL, "The picture has %d slices in time; expected 1 or %d.",
-                       p->n_temporal, s->temporal_patch_size);
-    return 0;
-}
-
-static int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt *ret,
-                        struct err *err)
-{
-    struct prompt p = {0};
-    int e;
-
-    for (int i = 0; i < r->n_messages; i++)
-        for (int j = 0; j < r->messages[i].n_parts; j++)
-            if (r->messages[i].parts[j].kind == VLM_IMAGE &&
-                (e = check_patches(m, r->messages[i].parts[j].image, err)) < 0)
-                return e;
-    if ((e = chat_build(m->bpe, &m->config, r, &p.ids, &p.n, &p.images, &p.n_images, err)) < 0)
-        return e;
-    if (p.n < 1 || p.n >= m->lm.n_ctx) {
-        e = err_set(err, -E2BIG, "The prompt has %d tokens; the context holds %d.", p.n,
-                    m->lm.n_ctx);
-        prompt_done(&p);
-        return e;
-    }
-    p.pos = mem_alloc(sizeof(int32_t) * 3 * (size_t)p.n);
-    p.keys = mem_alloc(sizeof(uint64_t) * (size_t)p.n);
-    for (int i = 0; i < p.n; i++)
-        p.keys[i] = kv_key_text(p.ids[i]);
-    AUTO_FREE struct mrope_image *grids =
-        mem_zalloc(sizeof(*grids) * (size_t)MAX(1, p.n_images));
-    for (int i = 0; i < p.n_images; i++) {
-        const struct patches *q = p.images[i].patches;
-        grids[i] = (struct mrope_image){p.images[i].begin, q->grid_t, q->grid_h / q->merge_size,
-                                        q->grid_w / q->merge_size, (int)q->second_per_grid,
-                                        q->n_temporal > 1};
-        for (int j = 0; j < patches_n_tokens(q); j++)
-            p.keys[p.images[i].begin + j] =
-                kv_key_visual(q->hash, q->grid_t, q->grid_h, q->grid_w, j);
-    }
-    p.delta = mrope_positions(p.n, grids, p.n_images, m->config.vit.tokens_per_second, p.pos);
-    p.counted = mem_zalloc(sizeof(bool) * (size_t)MAX(1, p.n_images));
-    *ret = p;
-    return 0;
-}
-
 /* Features of a picture: from the cache, or encoded now and kept. */
 static int features_of(struct vlm *m, const struct patches *p, bool *counted,
                        struct vlm_reply *stats, const float **ret, struct err *err)
@@ -244,7 +147,7 @@ static int features_of(struct vlm *m, const struct patches *p, bool *counted,
     struct feature *oldest = &m->features[0];
     float *rows;
 
-    for (int i = 0; i < N_FEATURES; i++) {
+    for (int i = 0; i < ENGINE_FEATURES; i++) {
         struct feature *f = &m->features[i];
         if (f->rows && f->hash == p->hash && f->t == p->grid_t && f->h == p->grid_h &&
             f->w == p->grid_w) {
@@ -299,239 +202,184 @@ static int embed(struct vlm *m, const struct prompt *p, int from, int to, struct
     return 0;
 }
 
-/* Runs what the cache does not hold; afterwards m->logits belong to the prompt's last position. */
-static int prefill(struct vlm *m, const struct prompt *p, struct vlm_reply *stats, struct err *err)
+int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *logits,
+                   struct vlm_reply *stats, struct err *err)
 {
-    int reused = MIN(kv_common(m->keys, m->n_keys, p->keys, p->n), p->n - 1);
+    int reused = MIN(kv_common(s->keys, s->n_keys, p->keys, p->n), p->n - 1);
 
     stats->n_prompt = p->n;
     stats->n_reused = reused;
-    m->n_keys = reused;
-    int64_t start = clock_now_us();
+    s->n_keys = reused;
+    int64_t start = clock_now_us(), vision = stats->vision_us;
     for (int at = reused; at < p->n;) {
         int n = MIN(LM_CHUNK, p->n - at), r;
+        struct lm_run run = {&s->cache, n, at, 1};
         if ((r = embed(m, p, at, at + n, stats, err)) < 0 ||
-            (r = lm_forward(&m->lm, m->b, n, at, p->pos + at, p->n, &m->cancel, err)) < 0)
+            (r = lm_forward(&m->lm, m->b, &run, 1, p->pos + at, p->n, &m->cancel, err)) < 0)
             return r;
-        memcpy(m->keys + at, p->keys + at, sizeof(*p->keys) * (size_t)n);
+        memcpy(s->keys + at, p->keys + at, sizeof(*p->keys) * (size_t)n);
         at += n;
-        m->n_keys = at;
+        s->n_keys = at;
         if (at == p->n)
-            lm_logits(&m->lm, m->b, n - 1, m->logits);
+            lm_logits(&m->lm, m->b, n - 1, 1, logits);
     }
-    stats->prefill_us += clock_now_us() - start - stats->vision_us;
+    stats->prefill_us += clock_now_us() - start - (stats->vision_us - vision);
     return 0;
 }
 
-/* Runs one generated token through the model. */
-static int step(struct vlm *m, int32_t id, int delta, struct err *err)
+/* Runs generated tokens at s->n_keys..; the caller says how many of them count. */
+static int step(struct vlm *m, struct seq *s, const int32_t *ids, int n, int delta, float *logits,
+                struct err *err)
 {
-    int at = m->n_keys;
-    int32_t pos[3] = {at + delta, at + delta, at + delta};
+    int32_t pos[3 * (1 + DRAFT_MAX)];
+    struct lm_run run = {&s->cache, n, s->n_keys, n};
 
-    lm_embed(&m->lm, id, m->lm.x);
-    int r = lm_forward(&m->lm, m->b, 1, at, pos, 1, &m->cancel, err);
-    if (r < 0)
+    for (int i = 0; i < n; i++) {
+        lm_embed(&m->lm, ids[i], m->lm.x + (size_t)i * (size_t)m->lm.d);
+        pos[i] = pos[n + i] = pos[2 * n + i] = s->n_keys + i + delta;
+        s->keys[s->n_keys + i] = kv_key_text(ids[i]);
+    }
+    int r = lm_forward(&m->lm, m->b, &run, 1, pos, n, &m->cancel, err);
+    if (r == 0)
+        lm_logits(&m->lm, m->b, 0, n, logits);
+    return r;
+}
+
+/* The tokens in one pass: row i of m->logits belongs to ids[i]. Those up to `at` came true and are
+ * in the cache. */
+struct pass {
+    int32_t ids[1 + DRAFT_MAX];
+    int n, at;
+};
+
+static int guess(const struct vlm *m, const struct decoder *d, const struct draft *said,
+                 const struct pass *p, int32_t *ret)
+{
+    int want = d->r->n_draft < 0 ? 0 : d->r->n_draft == 0 ? DRAFT_MAX : d->r->n_draft;
+    int left = (d->r->max_tokens > 0 ? d->r->max_tokens : 512) - d->reply.n_generated - 1;
+    int room = MIN(MIN(left, DRAFT_MAX), m->seq.cache.n_ctx - m->seq.n_keys - 1);
+
+    if (room < 1)
+        return 0;
+    if (d->n_forced > 0) { /* these are no guesses */
+        int n = MIN(room, d->n_forced);
+        memcpy(ret, d->forced, sizeof(*ret) * (size_t)n);
+        return n;
+    }
+    return draft_guess(said, MIN(room, want), ret);
+}
+
+/* Chooses with logits that come from one token alone whenever those of a draft leave a doubt: sums
+ * over many rows are rounded in another order than those over one. */
+static int choose(struct vlm *m, struct decoder *d, struct pass *p, int delta, float **logits,
+                  int32_t *ret_id, struct err *err)
+{
+    bool sure;
+    int r = decoder_choose(d, *logits, ret_id, &sure, err);
+
+    if (r < 0 || sure || p->n <= 1)
         return r;
-    m->keys[m->n_keys++] = kv_key_text(id);
-    lm_logits(&m->lm, m->b, 0, m->logits);
-    return 0;
+    decoder_unchoose(d);
+    p->ids[0] = p->ids[p->at];
+    p->n = 1;
+    p->at = 0;
+    m->seq.n_keys--;
+    if ((r = step(m, &m->seq, p->ids, 1, delta, m->logits, err)) < 0)
+        return r;
+    m->seq.n_keys++;
+    *logits = m->logits;
+    return decoder_choose(d, *logits, ret_id, &sure, err);
 }
 
-/* The text of a reply as it grows: bytes of tokens in, complete UTF-8 out. */
-struct writer {
-    const struct vlm_request *r;
-    struct str raw;  /* bytes of the tokens */
-    size_t n_read;   /* of raw, in text */
-    struct str text; /* valid UTF-8 */
-    size_t n_sent;   /* of text, given to on_text */
-};
-
-/* Is s, n < 4 bytes, the beginning of a longer code point? */
-static bool is_partial(const char *s, size_t n)
+static int decode(struct vlm *m, struct decoder *d, int delta, struct draft *said, struct err *err)
 {
-    uint8_t c = (uint8_t)s[0];
-    size_t want = c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
+    struct pass p = {.n = 0};
+    size_t n_vocab = (size_t)m->config.n_vocab;
+    int r, id, n_guess = 0;
 
-    if (c < 0xc2 || c >= 0xf5 || n >= want)
-        return false;
-    for (size_t i = 1; i < n; i++)
-        if (((uint8_t)s[i] & 0xc0) != 0x80)
-            return false;
-    return true;
-}
-
-static void send_text(struct writer *w, size_t end)
-{
-    if (w->r->on_text && end > w->n_sent)
-        w->r->on_text(w->r->user, w->text.s + w->n_sent, end - w->n_sent);
-    w->n_sent = MAX(w->n_sent, end);
-}
-
-/* Looks for stop strings; true when one is there, the text is then cut before it. Sends what can no
- * longer become part of one. */
-static bool check_stop(struct writer *w, size_t from)
-{
-    size_t hold = 0, cut = SIZE_MAX;
-
-    for (const char *const *s = w->r->stop; s && *s; s++) {
-        size_t n = strlen(*s);
-        if (n == 0)
-            continue;
-        const char *found = w->text.n ? memmem(w->text.s + from, w->text.n - from, *s, n) : NULL;
-        if (found)
-            cut = MIN(cut, (size_t)(found - w->text.s));
-        for (size_t k = MIN(n - 1, w->text.n); k > hold; k--)
-            if (memcmp(w->text.s + w->text.n - k, *s, k) == 0)
-                hold = k;
-    }
-    if (cut != SIZE_MAX) {
-        w->text.n = cut;
-        w->text.s[cut] = 0;
-        send_text(w, cut);
-        return true;
-    }
-    send_text(w, w->text.n - hold);
-    return false;
-}
-
-/* Returns true when a stop string appeared. With `end`, partial code points are over too. */
-static bool writer_add(struct writer *w, const char *bytes, size_t n, bool end)
-{
-    size_t from = w->n_sent;
-
-    if (n)
-        str_add(&w->raw, bytes, n);
-    while (w->n_read < w->raw.n) {
-        const char *s = w->raw.s + w->n_read;
-        size_t left = w->raw.n - w->n_read;
-        uint32_t cp;
-        char out[4];
-        if (!end && is_partial(s, left))
-            break;
-        w->n_read += (size_t)utf8_next(s, left, &cp);
-        str_add(&w->text, out, (size_t)utf8_put(out, cp));
-    }
-    bool stop = check_stop(w, from);
-    if (end && !stop)
-        send_text(w, w->text.n);
-    return stop;
-}
-
-/* What sampler_next() asks about a candidate. */
-struct mask {
-    const struct vlm *m;
-    const struct grammar *g;
-    char state[GRAMMAR_MAX_STATE] __attribute__((aligned(16)));
-    char next[GRAMMAR_MAX_STATE] __attribute__((aligned(16))); /* after the last allowed token */
-};
-
-static bool is_allowed(void *user, int32_t id)
-{
-    struct mask *k = user;
-    size_t n;
-
-    if (config_is_eos(&k->m->config, id))
-        return k->g->may_end(k->g->data, k->state);
-    const char *s = bpe_token(k->m->bpe, id, &n);
-    if (!s || n == 0 || bpe_is_special(k->m->bpe, id))
-        return false;
-    memcpy(k->next, k->state, k->g->state_size);
-    for (size_t i = 0; i < n; i++)
-        if (!k->g->step(k->g->data, k->next, (uint8_t)s[i]))
-            return false;
-    return true;
-}
-
-/* Moves the grammar over the token that was chosen. */
-static void mask_accept(struct mask *k, int32_t id)
-{
-    if (is_allowed(k, id))
-        memcpy(k->state, k->next, k->g->state_size);
-}
-
-static int decode(struct vlm *m, const struct vlm_request *r, const struct prompt *p,
-                  struct writer *w, struct vlm_reply *ret, struct err *err)
-{
-    struct sampler s;
-    struct mask mask = {.m = m, .g = r->grammar};
-    int max = r->max_tokens > 0 ? r->max_tokens : 512, e = 0;
-
-    sampler_init(&s, m->config.n_vocab, r->temperature, r->top_p, r->seed);
-    if (r->grammar)
-        r->grammar->start(r->grammar->data, mask.state);
-    ret->stop = VLM_STOP_LENGTH;
-    while (ret->n_generated < max) {
-        for (int i = bpe_n_tokens(m->bpe); i < m->config.n_vocab; i++)
-            m->logits[i] = -INFINITY;
-        int32_t id = sampler_next(&s, m->logits, r->grammar ? is_allowed : NULL, &mask);
-        if (id < 0 && !(r->grammar && r->grammar->may_end(r->grammar->data, mask.state))) {
-            e = err_set(err, -EPROTO, "No token may follow: %s.",
-                        r->grammar ? "the grammar allows none of the vocabulary"
-                                   : "the model gave no finite number");
-            break;
-        }
-        if (id < 0 || config_is_eos(&m->config, id)) {
-            ret->stop = VLM_STOP_EOS;
-            break;
-        }
-        ret->n_generated++;
-        size_t n;
-        const char *bytes = bpe_token(m->bpe, id, &n);
-        if (r->grammar)
-            mask_accept(&mask, id);
-        if (!bpe_is_special(m->bpe, id) && writer_add(w, bytes, n, false)) {
-            ret->stop = VLM_STOP_STRING;
-            break;
-        }
+    for (;;) {
+        float *logits = m->logits + (size_t)p.at * n_vocab;
+        if ((r = choose(m, d, &p, delta, &logits, &id, err)) < 0)
+            return r;
+        bool right = p.at + 1 < p.n && p.ids[p.at + 1] == id;
+        if (!decoder_accept(d, id, logits))
+            return 0;
+        draft_add(said, &id, 1);
         if (atomic_load(&m->cancel)) {
-            ret->stop = VLM_STOP_CANCELLED;
-            break;
+            d->reply.stop = VLM_STOP_CANCELLED;
+            return 0;
         }
-        if (ret->n_generated == max || m->n_keys >= m->lm.n_ctx)
-            break;
-        e = step(m, id, p->delta, err);
-        if (e < 0)
-            break;
+        if (right) {
+            p.at++;
+            m->seq.n_keys++;
+            d->reply.n_accepted++;
+            continue;
+        }
+        if (m->seq.n_keys >= m->seq.cache.n_ctx)
+            return 0;
+        draft_learn(said, p.at, n_guess);
+        p.ids[0] = id;
+        n_guess = guess(m, d, said, &p, p.ids + 1);
+        p.n = 1 + n_guess;
+        p.at = 0;
+        d->reply.n_drafted += n_guess;
+        if ((r = step(m, &m->seq, p.ids, p.n, delta, m->logits, err)) < 0)
+            return r;
+        m->seq.n_keys++;
     }
-    if (e == 0 && ret->stop != VLM_STOP_STRING)
-        writer_add(w, NULL, 0, true);
-    sampler_done(&s);
-    return e;
+}
+
+/* What a reply may repeat: the last ones, the prompt, itself. */
+static void remember_prompt(const struct vlm *m, const struct prompt *p, struct draft *ret)
+{
+    int at = 0;
+
+    *ret = (struct draft){0};
+    draft_add(ret, m->told.ids, m->told.n);
+    for (int i = 0; i <= p->n_images; i++) {
+        int end = i < p->n_images ? p->images[i].begin : p->n;
+        draft_add(ret, p->ids + at, end - at);
+        if (i < p->n_images)
+            at = end + patches_n_tokens(p->images[i].patches);
+    }
 }
 
 int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *ret, struct err *err)
 {
     struct vlm_reply reply = {0};
-    struct writer w = {.r = r};
+    struct decoder d;
+    struct draft said = {0};
     struct prompt p;
     int e;
 
     atomic_store(&m->cancel, false);
-    if (r->grammar && r->grammar->state_size > GRAMMAR_MAX_STATE)
-        return err_set(err, -EINVAL, "The grammar's state has %zu bytes; at most %d fit.",
-                       r->grammar->state_size, GRAMMAR_MAX_STATE);
-    if ((e = prompt_build(m, r, &p, err)) < 0)
+    if ((e = decoder_init(&d, m->bpe, &m->config, r, err)) < 0)
         return e;
-    e = prefill(m, &p, &reply, err);
+    if ((e = prompt_build(m, r, &p, err)) < 0) {
+        decoder_done(&d);
+        return e;
+    }
+    e = engine_prefill(m, &m->seq, &p, m->logits, &reply, err);
     if (e == 0) {
         int64_t start = clock_now_us();
-        e = decode(m, r, &p, &w, &reply, err);
+        remember_prompt(m, &p, &said);
+        int n_before = said.n;
+        e = decode(m, &d, p.delta, &said, err);
         reply.decode_us = clock_now_us() - start;
+        draft_add(&m->told, said.ids + n_before, said.n - n_before);
+        draft_keep(&m->told, ENGINE_TOLD);
     }
     /* Cancelled is an answer, not a failure: what was said so far is in it. */
     if (e == -ECANCELED) {
-        writer_add(&w, NULL, 0, true);
-        reply.stop = VLM_STOP_CANCELLED;
+        d.reply.stop = VLM_STOP_CANCELLED;
         e = 0;
     }
     if (e == 0) {
-        reply.n_text = w.text.n;
-        reply.text = str_take(&w.text);
+        decoder_take(&d, &reply);
         *ret = reply;
     }
-    str_done(&w.raw);
-    str_done(&w.text);
+    decoder_done(&d);
+    draft_done(&said);
     prompt_done(&p);
     return e;
 }
@@ -539,7 +387,9 @@ int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *r
 void vlm_reply_done(struct vlm_reply *r)
 {
     free(r->text);
+    free(r->tokens);
     r->text = NULL;
+    r->tokens = NULL;
     r->n_text = 0;
 }
 
@@ -563,7 +413,7 @@ int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct e
     atomic_store(&m->cancel, false);
     if ((e = prompt_build(m, r, &p, err)) < 0)
         return e;
-    if ((e = prefill(m, &p, &stats, err)) == 0) {
+    if ((e = engine_prefill(m, &m->seq, &p, m->logits, &stats, err)) == 0) {
         *ret = mem_alloc(sizeof(float) * (size_t)m->config.n_vocab);
         memcpy(*ret, m->logits, sizeof(float) * (size_t)m->config.n_vocab);
     }
@@ -573,7 +423,7 @@ int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct e
 
 int vlm_encode_image(struct vlm *m, const struct patches *p, float **ret, struct err *err)
 {
-    int r = check_patches(m, p, err);
+    int r = prompt_check_patches(m, p, err);
 
     return r < 0 ? r : vit_encode(&m->vit, m->b, p, NULL, ret, err);
 }

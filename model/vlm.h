@@ -13,10 +13,20 @@
 
 struct vlm;
 
+/* How this checkpoint is told to answer without a thought. AUTO looks at the folder's real path:
+ * "2508" in a name with "MiMo-VL" is SUFFIX, another "MiMo-VL" is PREFILL, anything else NONE. */
+enum vlm_no_think {
+    VLM_NO_THINK_AUTO,
+    VLM_NO_THINK_SUFFIX,  /* " /no_think" as the last characters of the last user message */
+    VLM_NO_THINK_PREFILL, /* the reply begins behind "<think>\n</think>\n\n" */
+    VLM_NO_THINK_NONE     /* it never thinks, or cannot be told: the prompt stays as it is */
+};
+
 struct vlm_options {
     int n_threads;       /* 0: the number of CPUs this process may use */
     const char *backend; /* NULL or "auto": the best of "generic", "avx2", "avx512" */
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
+    enum vlm_no_think no_think;
     /* May be NULL. Called from vlm_open's thread, share 0..1. */
     void (*on_progress)(void *user, float share);
     void *user;
@@ -61,11 +71,24 @@ enum vlm_stop {
     VLM_STOP_STRING     /* one of the stop strings appeared (not included in the text) */
 };
 
+enum vlm_think {
+    VLM_THINK_FREE, /* as the model likes */
+    VLM_THINK_OFF   /* the way of vlm_options.no_think */
+};
+
 struct vlm_request {
     const struct vlm_message *messages;
     int n_messages;
     const char *prefill;  /* beginning of the assistant's turn, may be NULL; not in the reply */
     int max_tokens;       /* 0: 512 */
+    enum vlm_think think;
+    /* A "<think>" of more tokens is closed by the engine ("\n</think>\n\n"), then the model goes on.
+     * 0: no limit. Prose without the tag is bounded by max_tokens alone. */
+    int max_think_tokens;
+    bool logprobs; /* fill reply.tokens */
+    /* Tokens guessed ahead from what was said before and checked in one pass; the reply stays the
+     * same. 0: as many as the engine likes, negative: none. */
+    int n_draft;
     float temperature;    /* 0: greedy */
     float top_p;          /* 0 or 1: off */
     uint64_t seed;
@@ -74,6 +97,12 @@ struct vlm_request {
     /* May be NULL: complete UTF-8 pieces as they come, on the calling thread. */
     void (*on_text)(void *user, const char *text, size_t n);
     void *user;
+};
+
+struct vlm_token {
+    int32_t id;
+    float logprob; /* natural logarithm of the model's own distribution, before temperature and
+                      grammar; of a token that closed a thought by force too */
 };
 
 struct vlm_reply {
@@ -85,6 +114,10 @@ struct vlm_reply {
     int n_visual;       /* visual tokens encoded for this call */
     int n_visual_reused; /* visual tokens whose features came from the feature cache */
     int n_generated;
+    int n_think;     /* of these, in the thought */
+    bool think_cut;  /* the thought was over its budget */
+    int n_drafted, n_accepted; /* tokens that were guessed; of these, right ones */
+    struct vlm_token *tokens;  /* [n_generated] with request.logprobs, else NULL; heap */
     int64_t vision_us, prefill_us, decode_us;
 };
 int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *ret,

@@ -1,0 +1,76 @@
+/* The inside of the engine, shared by vlm.c, prompt.c and batch.c. */
+#ifndef DESKHAND_MODEL_ENGINE_H
+#define DESKHAND_MODEL_ENGINE_H
+
+#include "model/bpe.h"
+#include "model/chat.h"
+#include "model/config.h"
+#include "model/draft.h"
+#include "model/lm.h"
+#include "model/vit.h"
+#include "model/vlm.h"
+
+#define ENGINE_FEATURES 8  /* pictures whose features are kept */
+#define ENGINE_TOLD 512    /* tokens of earlier replies that guesses come from */
+
+/* Features of one picture, [n_tokens, d]. */
+struct feature {
+    uint64_t hash;
+    int t, h, w;
+    float *rows;
+    uint64_t used; /* clock of uses, for throwing out the oldest */
+};
+
+/* A sequence's cache and what it holds. */
+struct seq {
+    struct lm_cache cache;
+    uint64_t *keys; /* [cache.n_ctx] */
+    int n_keys;
+};
+
+struct vlm {
+    struct vlm_config config;
+    struct source *src;
+    struct bpe *bpe;
+    struct backend *b;
+    struct vit vit;
+    struct lm lm;
+    char name[128];
+    int64_t n_params;
+    size_t weight_bytes;
+
+    struct seq seq; /* of vlm_generate() */
+    struct feature features[ENGINE_FEATURES];
+    uint64_t n_uses;
+
+    float *logits;     /* [1 + DRAFT_MAX, n_vocab] */
+    struct draft told; /* earlier replies */
+    atomic_bool cancel;
+};
+
+void seq_init(struct seq *s, const struct vlm *m);
+void seq_done(struct seq *s, const struct vlm *m);
+
+/* Everything one call knows about its prompt. */
+struct prompt {
+    int n;
+    int32_t *ids;   /* [n] */
+    int32_t *pos;   /* [3, n] */
+    uint64_t *keys; /* [n] */
+    int delta;      /* position of the next token minus its index */
+    int n_images;
+    struct chat_image *images; /* begin, patches */
+    bool *counted;             /* [n_images]: in the reply's numbers already */
+};
+/* prompt.c */
+int prompt_check_patches(const struct vlm *m, const struct patches *p, struct err *err);
+int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt *ret,
+                 struct err *err);
+void prompt_done(struct prompt *p);
+
+/* Runs what the cache does not hold; afterwards `logits` [n_vocab] belong to the prompt's last
+ * position. */
+int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *logits,
+                   struct vlm_reply *stats, struct err *err);
+
+#endif
