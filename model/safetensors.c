@@ -237,7 +237,7 @@ int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
     json_t *root = NULL, *map = NULL;
     int rc = access(index, F_OK) == 0 ? open_index(s, dir, index, &root, &map, err)
                                       : open_shard(s, dir, "model.safetensors", err);
-    if (rc == 0) {
+    if (rc == 0 && s->n_entries) {
         qsort(s->entries, s->n_entries, sizeof *s->entries, by_name);
         for (size_t i = 1; i < s->n_entries && rc == 0; i++)
             if (strcmp(s->entries[i - 1].name, s->entries[i].name) == 0)

@@ -23,7 +23,7 @@
 #include <cmocka.h>
 
 /* Largest difference allowed, as a share of the largest value. */
-#define CLOSE 1e-4
+#define CLOSE 3e-5
 #define MAX_PICTURES 16
 #define MAX_MESSAGES 8
 #define MAX_PARTS 4

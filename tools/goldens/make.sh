@@ -20,4 +20,7 @@ make()
 
 make tests/golden/tokens_nano.json tools/goldens/tokenizer.py nano data/nano
 [ $# -lt 2 ] || make tests/golden/tokens_qwen.json tools/goldens/tokenizer.py qwen "$2"
+make tests/unit/vision/golden_resize.h tools/goldens/resize.py
+echo tests/golden/tiny >&2
+"$python" -B -W ignore tools/goldens/tiny.py tests/golden/tiny
 make tests/golden/model.json tools/goldens/model.py data/nano

@@ -90,6 +90,10 @@ static void a_good_file_gives_its_tensors(void **state)
     assert_null(safetensors_find(s, "model.nor"));
     assert_null(safetensors_find(s, ""));
     safetensors_close(s);
+    put_tensors("model.safetensors", "{}", 0);
+    assert_int_equal(safetensors_open(dir, &s, NULL), 0);
+    assert_null(safetensors_find(s, "visual.x"));
+    safetensors_close(s);
 }
 
 static void both_generations_of_names_are_found(void **state)
