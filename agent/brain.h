@@ -7,6 +7,7 @@
 #include "actions/grammar.h"
 #include "actions/hand.h"
 #include "agent/agent.h"
+#include "agent/prompt.h"
 #include "agent/store.h"
 #include "agent/text.h"
 #include "agent/worker.h"
@@ -143,10 +144,6 @@ void task_remember(struct agent *a); /* adds the finished step to the history */
 
 /* effect.c */
 void effect_check(const struct step *s, bool quiet, struct effect *ret);
-
-/* prompt.c: MiMo-VL's official texts */
-void prompt_agent(const char *goal, const char *history, struct str *out);
-void prompt_ground(const char *target, struct str *out);
 
 /* agent.c */
 void agent_event(struct agent *a, const char *method, json_t *params);

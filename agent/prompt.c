@@ -1,6 +1,6 @@
 /* MiMo-VL's official prompts, byte for byte (lmms-eval's GUI-agent and ScreenSpot tasks;
  * docs/model reference 2.4 and 2.5). The system turn is the chat template's default. */
-#include "agent/brain.h"
+#include "agent/prompt.h"
 
 void prompt_agent(const char *goal, const char *history, struct str *out)
 {

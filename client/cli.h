@@ -23,7 +23,7 @@ enum cli_exit {
 enum cli_approve { CLI_APPROVE_AUTO, CLI_APPROVE_ASK, CLI_APPROVE_DENY };
 
 struct cli {
-    bool json, dry_run, cursor, no_start, no_think;
+    bool json, dry_run, cursor, no_start, no_think, agent, verbose;
     long max_steps, limit, threads; /* 0: not given */
     double max_seconds;
     enum cli_approve approve;
@@ -75,6 +75,7 @@ int cmd_show(const struct cli *c);
 int cmd_dashboard(const struct cli *c);
 int cmd_doctor(const struct cli *c);
 int cmd_bench(const struct cli *c); /* only where bench/ is built */
+int cmd_eval(const struct cli *c);
 int cmd_version(const struct cli *c);
 int cmd_help(const struct cli *c);
 

@@ -1,19 +1,38 @@
-/* deskhand bench: how fast the engine is here. The only command that opens a model itself, because
- * a number measured through a busy daemon would mean nothing. */
+/* deskhand bench and deskhand eval: how fast the engine is here, and how well its model points. The only
+ * commands that open a model themselves, because a number measured through a busy daemon would mean
+ * nothing. */
 #include "client/cli.h"
 
 #include "bench/bench.h"
+#include "bench/eval.h"
 
 #include <unistd.h>
+
+static const char *model_dir(const struct cli *c)
+{
+    if (c->model)
+        return c->model;
+    return access(DESKHAND_MODEL_DIR, F_OK) == 0 ? DESKHAND_MODEL_DIR : DESKHAND_SOURCE_MODEL;
+}
+
+int cmd_eval(const struct cli *c)
+{
+    struct eval_options o = {.n_threads = (int)c->threads,
+                             .limit = (int)c->limit,
+                             .agent = c->agent,
+                             .json = c->json,
+                             .verbose = c->verbose};
+    struct err err = {0};
+    if (eval_run(model_dir(c), c->arg, &o, stdout, &err) < 0)
+        return cli_fail(c, CLI_FAILED, "%s", err.text);
+    return CLI_OK;
+}
 
 int cmd_bench(const struct cli *c)
 {
     struct bench_options o = {.n_threads = (int)c->threads, .json = c->json};
     struct err err = {0};
-    const char *dir = c->model;
-    if (!dir)
-        dir = access(DESKHAND_MODEL_DIR, F_OK) == 0 ? DESKHAND_MODEL_DIR : DESKHAND_SOURCE_MODEL;
-    if (bench_run(dir, &o, stdout, &err) < 0)
+    if (bench_run(model_dir(c), &o, stdout, &err) < 0)
         return cli_fail(c, CLI_UNREACHABLE, "%s", err.text);
     return CLI_OK;
 }

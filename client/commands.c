@@ -22,6 +22,8 @@ const struct command commands[] = {
     {"doctor", NULL, "json model display", "check this machine, say what to do", cmd_doctor},
 #ifdef DESKHAND_BENCH
     {"bench", NULL, "json model threads", "how fast the engine is on this machine", cmd_bench},
+    {"eval", "FILE", "json model threads limit agent verbose",
+     "how well the model points, on a file in ScreenSpot's layout", cmd_eval},
 #endif
     {"shutdown", NULL, "json", "end the daemon", cmd_shutdown},
     {"version", NULL, "", "print the version", cmd_version},

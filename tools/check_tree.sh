@@ -13,7 +13,7 @@ actions:base actions
 policies:base policies
 agent:base vision model actions policies agent
 serve:base vision model actions policies agent serve
-bench:base vision model bench
+bench:base vision model actions agent bench
 client:base vision client bench
 '
 
