@@ -81,7 +81,7 @@ static int setup(void **state)
     for (size_t i = 0; is_exact && !m && i < N_ELEMENTS(exact); i++)
         vlm_open(folder, &(struct vlm_options){.backend = exact[i]}, &m, &err);
     if (!is_exact)
-        vlm_open(folder, &(struct vlm_options){.precision = "f32"}, &m, &err);
+        vlm_open(folder, &(struct vlm_options){0}, &m, &err);
     if (!m)
         fail_msg("%s", err.text);
     struct vlm_info info;
