@@ -118,7 +118,8 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
     a->model_dir = o->model_dir ? mem_strdup(o->model_dir) : default_model();
     a->state_dir = o->state_dir ? mem_strdup(o->state_dir) : file_state_path(NULL);
 
-    struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend};
+    struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
+                             .precision = o->precision};
     int rc = policy_open(a, err);
     if (rc == 0)
         rc = store_open(a->state_dir, &a->store, err);

@@ -20,7 +20,7 @@ struct agent_options {
     const char *policy_path; /* NULL: $XDG_CONFIG_HOME/deskhand/policies.yaml, else the default */
     const char *state_dir;   /* NULL: $XDG_STATE_HOME/deskhand */
     int n_threads;
-    const char *backend;
+    const char *backend, *precision; /* of model/vlm.h */
     bool dry_run; /* the hand lists its events instead of sending them */
     uint16_t own_port; /* for recognising Deskhand's own pages; 0 unknown */
 

@@ -106,7 +106,8 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
                   struct vlm_info *ret_info, struct err *err)
 {
     int runs = o->n_runs ? o->n_runs : 5;
-    struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend};
+    struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
+                             .precision = o->precision};
     struct bench_result res = {0};
     struct vlm_config c;
     struct frame screen = {0};
@@ -144,7 +145,7 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
     res.decode_tokens_s = res.n_generated / res.decode_ms * 1e3;
     res.vision_gflops = vision_flops(&c, res.n_patches) / res.vision_ms / 1e6;
     res.prefill_gflops = lm_flops(&c, res.n_prompt) / res.prefill_ms / 1e6;
-    if ((r = backend_cpu_open(o->backend, o->n_threads, &b, err)) == 0) {
+    if ((r = backend_cpu_open(o->backend, o->precision, o->n_threads, &b, err)) == 0) {
         b->measure(b, &res.peak_gflops, &res.bandwidth_gb_s);
         b->close(b);
         *ret = res;

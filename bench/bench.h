@@ -13,6 +13,7 @@ struct bench_options {
     int n_runs;          /* medians are of these; 0: 5 */
     int n_threads;       /* 0: all */
     const char *backend; /* NULL: the best */
+    const char *precision; /* NULL: bf16 where the CPU has it */
     int max_tokens;      /* of the reply; 0: 64 */
     bool json;           /* one JSON object instead of a table */
 };

@@ -1,6 +1,7 @@
 /* What the plan of the network (vit.c, merger.c, lm.c) asks of a machine: a table of operations on
- * f32 activations. A row is one token; every matrix product accumulates in f32. How a weight lies
- * in memory is the backend's business: the plan only holds `struct weight`.
+ * f32 activations. A row is one token; every matrix product accumulates in f32, and in the precision
+ * "bf16" its two sides are rounded to bf16 first. How a weight lies in memory is the backend's
+ * business: the plan only holds `struct weight`.
  *
  * Results do not depend on the number of threads. One thread at a time calls into a backend. */
 #ifndef DESKHAND_MODEL_BACKEND_H
@@ -33,11 +34,11 @@ struct weight {
     float *bias;           /* [n_out padded], owned, NULL: none */
 };
 
-/* Keys and values of one attention layer, position by position. */
+/* Keys and values of one attention layer, position by position; how they lie in memory is the
+ * backend's business. n_cap: positions. */
 struct kv_store {
-    int n_head, d_head, n_cap; /* n_cap: positions, a multiple of BACKEND_PANEL */
-    float *k;                  /* [n_head, n_cap / 32, d_head, 32] */
-    float *v;                  /* [n_head, n_cap, d_head padded to 32] */
+    int n_head, d_head, n_cap;
+    void *k, *v;
 };
 
 /* Rows begin..end-1. */
@@ -93,13 +94,16 @@ struct backend {
                    size_t ld, int n, int pos);
     void (*attend)(struct backend *b, const struct attend *a);
 
-    /* What this machine could do: f32 multiply-adds in registers and reading memory, all threads. */
+    /* What this machine could do: multiply-adds in registers, in the precision of this backend, and
+     * reading memory, all threads. */
     void (*measure)(struct backend *b, double *ret_gflops, double *ret_gb_s);
 };
 
-/* name: NULL or "auto": the best of "generic", "avx2", "avx512" that this CPU runs. n_threads 0:
- * as many as CPUs this process may use. */
-int backend_cpu_open(const char *name, int n_threads, struct backend **ret, struct err *err);
+/* name: NULL or "auto": the best of "generic", "avx2", "avx512", "avx512bf16" that this CPU runs in
+ * the precision. precision: "f32", "bf16" (only "avx512bf16" has it), NULL or "auto": whichever the
+ * name has, bf16 where the CPU has it. n_threads 0: as many as CPUs this process may use. */
+int backend_cpu_open(const char *name, const char *precision, int n_threads, struct backend **ret,
+                     struct err *err);
 
 static inline float bf16_to_f32(uint16_t h)
 {

@@ -89,7 +89,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     if (c->d_head > BACKEND_MAX_D_HEAD || c->vit.d_model / c->vit.n_heads > BACKEND_MAX_D_HEAD)
         return err_set(err, -EINVAL, "Attention heads of %d and %d (vision); at most %d fit.",
                        c->d_head, c->vit.d_model / c->vit.n_heads, BACKEND_MAX_D_HEAD);
-    if ((r = backend_cpu_open(o->backend, o->n_threads, &m->b, err)) < 0)
+    if ((r = backend_cpu_open(o->backend, o->precision, o->n_threads, &m->b, err)) < 0)
         return r;
     struct load l = {.src = m->src, .b = m->b, .n_steps = c->n_layers + c->vit.depth,
                      .on_progress = o->on_progress, .user = o->user};
@@ -259,7 +259,7 @@ static int guess(const struct vlm *m, const struct decoder *d, const struct draf
     int left = (d->r->max_tokens > 0 ? d->r->max_tokens : 512) - d->reply.n_generated - 1;
     int room = MIN(MIN(left, DRAFT_MAX), m->seq.cache.n_ctx - m->seq.n_keys - 1);
 
-    if (room < 1)
+    if (room < 1 || want < 1)
         return 0;
     if (d->n_forced > 0) { /* these are no guesses */
         int n = MIN(room, d->n_forced);

@@ -24,7 +24,10 @@ enum vlm_no_think {
 
 struct vlm_options {
     int n_threads;       /* 0: the number of CPUs this process may use */
-    const char *backend; /* NULL or "auto": the best of "generic", "avx2", "avx512" */
+    const char *backend; /* NULL or "auto": the best of "generic", "avx2", "avx512", "avx512bf16" */
+    /* What the sides of a matrix product are rounded to: "f32" (not at all), "bf16", NULL or "auto":
+     * bf16 where the CPU has it, as the checkpoints themselves are trained in it. */
+    const char *precision;
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;
     /* May be NULL. Called from vlm_open's thread, share 0..1. */

@@ -26,6 +26,7 @@ static const struct {
     {"state-dir", "DIR", "history and pictures (default ~/.local/state/deskhand)"},
     {"threads", "N", "for the model (default all cores)"},
     {"backend", "NAME", "for the model (default the fastest that works)"},
+    {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"dry-run", NULL, "list input events instead of sending them"},
     {"no-browser-approval", NULL, "take approvals from programs only"},
     {"log-level", "LEVEL", "error, warn, info (default) or debug"},
@@ -109,6 +110,8 @@ static int read_options(int argc, char **argv, struct loop_options *o)
             o->agent.state_dir = optarg;
         if (strcmp(name, "backend") == 0)
             o->agent.backend = optarg;
+        if (strcmp(name, "precision") == 0)
+            o->agent.precision = optarg;
         if (strcmp(name, "dry-run") == 0)
             o->agent.dry_run = true;
         if (strcmp(name, "no-browser-approval") == 0)

@@ -49,11 +49,11 @@ static void put_task(void *ctx, int task)
             int pos = p->pos + i;
             const float *k = p->k + (size_t)i * p->ld + (size_t)h * (size_t)d;
             const float *v = p->v + (size_t)i * p->ld + (size_t)h * (size_t)d;
-            float *to = kv->k + ((size_t)h * (size_t)kv->n_cap + (size_t)(pos - pos % PANEL)) *
+            float *to = (float *)kv->k + ((size_t)h * (size_t)kv->n_cap + (size_t)(pos - pos % PANEL)) *
                                     (size_t)d + pos % PANEL;
             for (int j = 0; j < d; j++)
                 to[(size_t)j * PANEL] = k[j];
-            memcpy(kv->v + ((size_t)h * (size_t)kv->n_cap + (size_t)pos) * (size_t)d_pad, v,
+            memcpy((float *)kv->v + ((size_t)h * (size_t)kv->n_cap + (size_t)pos) * (size_t)d_pad, v,
                    sizeof(float) * (size_t)d);
         }
     }
@@ -94,8 +94,8 @@ static void attend_task(void *ctx, int task)
     const struct attend_tile *t = &job->tiles[job->n_tiles - 1 - task % job->n_tiles];
     size_t d = (size_t)kv->d_head, d_pad = ROUND_UP(d, (size_t)PANEL);
     const float *q = a->q + (size_t)t->q_begin * a->ld_q + (size_t)h * d;
-    const float *k = kv->k + (size_t)hk * (size_t)kv->n_cap * d;
-    const float *v = kv->v + (size_t)hk * (size_t)kv->n_cap * d_pad;
+    const float *k = (const float *)kv->k + (size_t)hk * (size_t)kv->n_cap * d;
+    const float *v = (const float *)kv->v + (size_t)hk * (size_t)kv->n_cap * d_pad;
     float s[Q_ROWS * K_COLS] __attribute__((aligned(64)));
     float o[Q_ROWS * BACKEND_MAX_D_HEAD] __attribute__((aligned(64)));
     float row_top[Q_ROWS], row_sum[Q_ROWS];
@@ -155,15 +155,13 @@ void cpu_attend(struct backend *b, const struct attend *a)
 
     for (int i = 0; i < a->n_spans; i++)
         cap += (a->spans[i].end - a->spans[i].begin + Q_ROWS - 1) / Q_ROWS;
-    if (cap > c->n_tiles_cap) {
-        c->tiles = mem_realloc(c->tiles, sizeof(*c->tiles) * (size_t)cap);
-        c->n_tiles_cap = cap;
-    }
+    cpu_tiles(c, cap);
     for (int i = 0; i < a->n_spans; i++) {
         const struct span *s = &a->spans[i];
         for (int q = s->begin; q < s->end; q += Q_ROWS)
-            c->tiles[n++] = (struct attend_tile){q, MIN(Q_ROWS, s->end - q),
-                                                 a->causal ? 0 : s->begin, s->end};
+            c->tiles[n++] = (struct attend_tile){.q_begin = q, .n_q = MIN(Q_ROWS, s->end - q),
+                                                 .k_begin = a->causal ? 0 : s->begin,
+                                                 .k_end = s->end};
     }
     struct job job = {c->k, a, c->tiles, n};
     pool_run(c->pool, a->n_head * n, attend_task, &job);

@@ -1,6 +1,6 @@
 /* The CPU backend: chooses the kernels that this machine runs, owns the thread pool, and spreads
  * the row-wise operations over it. Matrix products are in gemm.c, attention in attn.c. */
-#include "model/cpu/cpu.h"
+#include "model/cpu/bf16.h"
 
 #include "base/clock.h"
 
@@ -15,6 +15,25 @@ float f16_to_f32(uint16_t h)
     float f = e == 31 ? (m ? NAN : INFINITY) : e ? ldexpf((float)(m + 1024), e - 25)
                                                  : ldexpf((float)m, -24);
     return h & 0x8000 ? -f : f;
+}
+
+void *cpu_scratch(struct cpu *c, size_t n)
+{
+    if (n > c->packed_cap) {
+        free(c->packed);
+        c->packed = mem_aligned(n);
+        c->packed_cap = n;
+    }
+    return c->packed;
+}
+
+struct attend_tile *cpu_tiles(struct cpu *c, int n)
+{
+    if (n > c->n_tiles_cap) {
+        c->tiles = mem_realloc(c->tiles, sizeof(*c->tiles) * (size_t)n);
+        c->n_tiles_cap = n;
+    }
+    return c->tiles;
 }
 
 /* Operations on rows that do not look at each other. */
@@ -105,6 +124,7 @@ static void cpu_rope(struct backend *b, float *x, size_t ld, int n, int n_head, 
 
 struct measure {
     const struct kernels *k;
+    float (*burn)(int n);
     const float *data;
     size_t n; /* floats for each thread */
     _Atomic float sink; /* so that the compiler keeps the work */
@@ -113,7 +133,7 @@ struct measure {
 static void burn_task(void *ctx, int task)
 {
     struct measure *m = ctx;
-    m->sink = m->k->burn(BURN_ROUNDS);
+    m->sink = m->burn(BURN_ROUNDS);
 }
 
 static void read_task(void *ctx, int task)
@@ -137,11 +157,12 @@ static void cpu_measure(struct backend *b, double *ret_gflops, double *ret_gb_s)
 {
     struct cpu *c = (struct cpu *)b;
     AUTO_FREE float *data = mem_aligned(READ_BYTES);
-    struct measure m = {.k = c->k, .data = data,
+    int flops = c->bf16 ? c->bf16->burn_flops : c->k->burn_flops;
+    struct measure m = {.k = c->k, .burn = c->bf16 ? c->bf16->burn : c->k->burn, .data = data,
                         .n = READ_BYTES / sizeof(float) / (size_t)b->n_threads / 256 * 256};
 
     memset(data, 1, READ_BYTES); /* real pages, not the kernel's zero page */
-    *ret_gflops = (double)c->k->burn_flops * BURN_ROUNDS * b->n_threads /
+    *ret_gflops = (double)flops * BURN_ROUNDS * b->n_threads /
                   (double)best_of_three(c, burn_task, &m) / 1e3;
     *ret_gb_s = (double)m.n * sizeof(float) * b->n_threads /
                 (double)best_of_three(c, read_task, &m) / 1e3;
@@ -153,6 +174,7 @@ static void cpu_close(struct backend *b)
 
     pool_free(c->pool);
     free(c->tiles);
+    free(c->packed);
     free(c);
 }
 
@@ -175,6 +197,15 @@ static bool has_avx512(void)
 #endif
 }
 
+static bool has_avx512bf16(void)
+{
+#ifdef __x86_64__
+    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
 static bool always(void)
 {
     return true;
@@ -182,35 +213,61 @@ static bool always(void)
 
 /* Best first. */
 static const struct {
+    const char *name, *precision;
     const struct kernels *kernels;
+    const struct bf16_kernels *bf16;
     bool (*runs_here)(void);
 } sets[] = {
 #ifdef __x86_64__
-    {&kernels_avx512, has_avx512},
-    {&kernels_avx2, has_avx2},
+    {"avx512bf16", "bf16", &kernels_avx512, &kernels_bf16, has_avx512bf16},
+    {"avx512", "f32", &kernels_avx512, NULL, has_avx512},
+    {"avx2", "f32", &kernels_avx2, NULL, has_avx2},
 #endif
-    {&kernels_generic, always},
+    {"generic", "f32", &kernels_generic, NULL, always},
 };
 
-int backend_cpu_open(const char *name, int n_threads, struct backend **ret, struct err *err)
+static bool is_any(const char *s)
 {
-    const struct kernels *k = NULL;
-    bool any = !name || !*name || strcmp(name, "auto") == 0;
-    bool known = any;
+    return !s || !*s || strcmp(s, "auto") == 0;
+}
 
-    (void)has_avx512;
-    for (size_t i = 0; i < N_ELEMENTS(sets) && !k; i++) {
-        if (!any && strcmp(name, sets[i].kernels->name) != 0)
+/* The index of the best set that fits, or -errno. */
+static int choose(const char *name, const char *precision, struct err *err)
+{
+    bool known = is_any(name), fits = false;
+
+    if (!is_any(precision) && strcmp(precision, "f32") != 0 && strcmp(precision, "bf16") != 0)
+        return err_set(err, -EINVAL, "Unknown precision \"%s\"; expected auto, f32 or bf16.",
+                       precision);
+    for (size_t i = 0; i < N_ELEMENTS(sets); i++) {
+        if (!is_any(name) && strcmp(name, sets[i].name) != 0)
             continue;
         known = true;
+        if (!is_any(precision) && strcmp(precision, sets[i].precision) != 0)
+            continue;
+        fits = true;
         if (sets[i].runs_here())
-            k = sets[i].kernels;
+            return (int)i;
     }
     if (!known)
         return err_set(err, -EINVAL,
-                       "Unknown backend \"%s\"; expected auto, generic, avx2 or avx512.", name);
-    if (!k)
+                       "Unknown backend \"%s\"; expected auto, generic, avx2, avx512 or avx512bf16.",
+                       name);
+    if (!fits && !is_any(name))
+        return err_set(err, -EINVAL, "The backend \"%s\" does not compute in %s.", name, precision);
+    if (!is_any(name))
         return err_set(err, -ENOTSUP, "This CPU does not run the backend \"%s\".", name);
+    return err_set(err, -ENOTSUP, "This CPU does not compute in %s; expected auto or f32.",
+                   precision);
+}
+
+int backend_cpu_open(const char *name, const char *precision, int n_threads, struct backend **ret,
+                     struct err *err)
+{
+    int i = choose(name, precision, err);
+
+    if (i < 0)
+        return i;
     if (n_threads < 0 || n_threads > 1024)
         return err_set(err, -EINVAL, "%d threads asked for; expected 0 (all CPUs) to 1024.",
                        n_threads);
@@ -219,23 +276,24 @@ int backend_cpu_open(const char *name, int n_threads, struct backend **ret, stru
         n_threads = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     }
     struct cpu *c = mem_zalloc(sizeof(*c));
-    c->k = k;
+    c->k = sets[i].kernels;
+    c->bf16 = sets[i].bf16;
     c->pool = pool_new(n_threads);
     c->b = (struct backend){
-        .name = k->name,
+        .name = sets[i].name,
         .n_threads = pool_n_threads(c->pool),
         .close = cpu_close,
-        .weight_pack = cpu_weight_pack,
+        .weight_pack = c->bf16 ? bf16_weight_pack : cpu_weight_pack,
         .weight_done = cpu_weight_done,
-        .kv_alloc = cpu_kv_alloc,
+        .kv_alloc = c->bf16 ? bf16_kv_alloc : cpu_kv_alloc,
         .kv_done = cpu_kv_done,
-        .linear = cpu_linear,
+        .linear = c->bf16 ? bf16_linear : cpu_linear,
         .rms_norm = cpu_rms_norm,
         .silu_mul = cpu_silu_mul,
         .gelu = cpu_gelu,
         .rope = cpu_rope,
-        .kv_put = cpu_kv_put,
-        .attend = cpu_attend,
+        .kv_put = c->bf16 ? bf16_kv_put : cpu_kv_put,
+        .attend = c->bf16 ? bf16_run_attend : cpu_attend,
         .measure = cpu_measure,
     };
     *ret = &c->b;

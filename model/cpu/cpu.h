@@ -12,10 +12,16 @@
 struct cpu {
     struct backend b; /* first */
     const struct kernels *k;
+    const struct bf16_kernels *bf16; /* NULL: not in this precision */
     struct pool *pool;
     struct attend_tile *tiles; /* scratch of attend(), grows */
     int n_tiles_cap;
+    void *packed; /* scratch of linear(): packed rows, grows */
+    size_t packed_cap;
 };
+
+/* At least n bytes of c->packed. */
+void *cpu_scratch(struct cpu *c, size_t n);
 
 /* gemm.c */
 void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
@@ -27,11 +33,25 @@ void cpu_linear(struct backend *b, const struct weight *w, const float *x, size_
 /* attn.c */
 struct attend_tile {
     int q_begin, n_q, k_begin, k_end;
+    int head, n_heads; /* of q; only in bf16 */
 };
+/* At least n of c->tiles. */
+struct attend_tile *cpu_tiles(struct cpu *c, int n);
 void cpu_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
 void cpu_kv_done(struct backend *b, struct kv_store *kv);
 void cpu_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
                 int n, int pos);
 void cpu_attend(struct backend *b, const struct attend *a);
+
+/* bf16_ops.c: the same operations with bf16 products, where struct cpu has bf16 kernels. */
+void bf16_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
+                      const float *bias, struct weight *ret);
+void bf16_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                 float *out, size_t ld_out, bool add);
+void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
+void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
+                 int n, int pos);
+void bf16_run_attend(struct backend *b, const struct attend *a);
+#define ATTEND_LANES 48 /* queries of a tile in bf16 */
 
 #endif

@@ -20,7 +20,7 @@ static struct vlm *m;
 
 static struct vlm *open_with(int n_threads, const char *backend)
 {
-    struct vlm_options o = {.n_threads = n_threads, .backend = backend};
+    struct vlm_options o = {.n_threads = n_threads, .backend = backend, .precision = "f32"};
     struct vlm *v;
     struct err err = {0};
 

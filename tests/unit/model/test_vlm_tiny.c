@@ -63,7 +63,7 @@ struct fixture {
 
 static void fixture_init(struct fixture *f, const char *backend)
 {
-    struct vlm_options o = {.n_threads = 2, .backend = backend};
+    struct vlm_options o = {.n_threads = 2, .backend = backend, .precision = "f32"};
     struct err err = {0};
 
     memset(f, 0, sizeof(*f));

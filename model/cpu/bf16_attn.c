@@ -1,0 +1,240 @@
+/* Attention in bf16, flash style like attn.c, but turned around: a lane is a query, so that the
+ * running maximum, the exponentials and the sums of 16 queries are plain vector operations.
+ *
+ *     S^T [keys, queries]  = K [keys, d] Q^T        8 keys x 16 QV queries in registers
+ *     O^T [d, queries]    += V^T [d, keys] P^T      8 rows of V^T x 16 QV queries in registers
+ *
+ * K lies in rows, V transposed in blocks of KV_BLOCK positions, both bf16. Scores leave the registers
+ * as bf16 weights already: the maximum that they are taken against may be stale by GROWTH (powers of
+ * two), which f32 sums do not mind, so a new one is rare; then what is not summed up yet is, and the
+ * sums are scaled. Few queries: the heads that share keys are lanes too. */
+#include "model/cpu/bf16.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 24")
+#define LANES ATTEND_LANES
+#define STEP 8        /* keys, or rows of V^T, in registers */
+#define GROWTH 8.0f   /* of a weight before the maximum is renewed: 2^8 */
+#define HIDDEN -1e30f /* score of a key that a query does not see */
+
+INLINE __m512bh pair_of(const uint16_t *p)
+{
+    return (__m512bh)_mm512_set1_epi32(*(const int __attribute__((may_alias, aligned(2))) *)p);
+}
+
+INLINE __m512bh load(const uint16_t *p)
+{
+    return (__m512bh)_mm512_loadu_si512(p);
+}
+
+/* 2^x to 7e-5, a quarter of what bf16 keeps. */
+INLINE __m512 exp2_of(__m512 x)
+{
+    __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 r = _mm512_sub_ps(x, n);
+    __m512 p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.05517167f), _mm512_set1_ps(0.24261115f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.69326099f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.99992807f));
+    return _mm512_scalef_ps(p, n);
+}
+
+/* Two rows of weights, at least 0, become lanes of pairs; rounded to nearest. */
+INLINE __m512i pairs_of(__m512 even, __m512 odd)
+{
+    __m512i half = _mm512_set1_epi32(0x8000);
+    __m512i e = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(even), half), 16);
+    __m512i o = _mm512_add_epi32(_mm512_castps_si512(odd), half);
+
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, e, o);
+}
+
+struct state {
+    const uint16_t *k, *v; /* of the head: [.., d], [.. / KV_BLOCK, d_rows, KV_BLOCK] */
+    int d, d_rows;         /* d_rows: d up to a multiple of STEP */
+    int k_begin;
+    float top[LANES], sum[LANES];                                       /* running */
+    int32_t end[LANES];                                                 /* of the keys it sees */
+    uint16_t q[BACKEND_MAX_D_HEAD * LANES];                             /* [d / 2, 16 QV, 2] */
+    uint16_t p[(KV_BLOCK + STEP) * LANES];                              /* [keys / 2, 16 QV, 2] */
+    float o[(BACKEND_MAX_D_HEAD + STEP) * LANES] __attribute__((aligned(64))); /* [d, 16 QV] */
+};
+
+/* Adds the keys from..to-1 of the block at k0 to the sums of all rows; `from` is even. */
+INLINE void weigh(const int QV, struct state *s, int k0, int from, int to)
+{
+    const uint16_t *block = s->v + (size_t)(k0 / KV_BLOCK) * (size_t)s->d_rows * KV_BLOCK;
+    int n2 = (to - from + 1) / 2;
+
+    for (int row = 0; row < s->d_rows; row += STEP) {
+        const uint16_t *v = block + (size_t)row * KV_BLOCK + (from - k0);
+        const uint16_t *p = s->p + (size_t)(from - k0) / 2 * (size_t)QV * 32;
+        float *o = s->o + row * QV * 16;
+        __m512 acc[STEP][3];
+        UNROLL for (int i = 0; i < STEP; i++) UNROLL for (int l = 0; l < QV; l++)
+            acc[i][l] = _mm512_load_ps(o + (i * QV + l) * 16);
+        for (int j = 0; j < n2; j++, v += 2, p += QV * 32) {
+            __m512bh w[3];
+            UNROLL for (int l = 0; l < QV; l++) w[l] = load(p + l * 32);
+            UNROLL for (int i = 0; i < STEP; i++)
+            {
+                __m512bh x = pair_of(v + i * KV_BLOCK);
+                UNROLL for (int l = 0; l < QV; l++)
+                    acc[i][l] = _mm512_dpbf16_ps(acc[i][l], x, w[l]);
+            }
+        }
+        UNROLL for (int i = 0; i < STEP; i++) UNROLL for (int l = 0; l < QV; l++)
+            _mm512_store_ps(o + (i * QV + l) * 16, acc[i][l]);
+    }
+}
+
+/* Raises the maxima that have grown. The other lanes are multiplied by one, so that no query's answer
+ * depends on which others are in its tile. */
+INLINE void renew(const int QV, struct state *s, const __mmask16 *grown, const __m512 *most,
+                  __m512 *top, __m512 *sum)
+{
+    UNROLL for (int l = 0; l < QV; l++)
+    {
+        __m512 next = _mm512_mask_mov_ps(top[l], grown[l], most[l]);
+        __m512 f = _mm512_mask_mov_ps(_mm512_set1_ps(1), grown[l],
+                                      exp2_of(_mm512_sub_ps(top[l], next)));
+        top[l] = next;
+        sum[l] = _mm512_mul_ps(sum[l], f);
+        for (int i = 0; i < s->d_rows; i++) {
+            float *o = s->o + (i * QV + l) * 16;
+            _mm512_store_ps(o, _mm512_mul_ps(_mm512_load_ps(o), f));
+        }
+    }
+}
+
+INLINE void run(const int QV, struct state *s, int k_end, int all_see)
+{
+    __m512 top[3], sum[3];
+    int d2 = s->d / 2;
+
+    UNROLL for (int l = 0; l < QV; l++)
+    {
+        top[l] = _mm512_set1_ps(-1e38f);
+        sum[l] = _mm512_setzero_ps();
+    }
+    memset(s->o, 0, sizeof(float) * (size_t)(s->d_rows * QV * 16));
+    for (int k0 = s->k_begin / KV_BLOCK * KV_BLOCK; k0 < k_end; k0 += KV_BLOCK) {
+        int from = k0 > s->k_begin ? k0 : s->k_begin / STEP * STEP;
+        int to = k0 + KV_BLOCK < k_end ? k0 + KV_BLOCK : k_end;
+        for (int key = from; key < to; key += STEP) {
+            const uint16_t *k = s->k + (size_t)key * (size_t)s->d, *q = s->q;
+            __m512 acc[STEP][3], most[3];
+            UNROLL for (int i = 0; i < STEP; i++) UNROLL for (int l = 0; l < QV; l++)
+                acc[i][l] = _mm512_setzero_ps();
+            for (int j = 0; j < d2; j++, k += 2, q += QV * 32) {
+                __m512bh w[3];
+                UNROLL for (int l = 0; l < QV; l++) w[l] = load(q + l * 32);
+                UNROLL for (int i = 0; i < STEP; i++)
+                {
+                    __m512bh x = pair_of(k + i * s->d);
+                    UNROLL for (int l = 0; l < QV; l++)
+                        acc[i][l] = _mm512_dpbf16_ps(acc[i][l], x, w[l]);
+                }
+            }
+            if (key < s->k_begin || key + STEP > all_see) {
+                UNROLL for (int l = 0; l < QV; l++)
+                {
+                    __m512i end = _mm512_loadu_si512(s->end + l * 16);
+                    UNROLL for (int i = 0; i < STEP; i++)
+                    {
+                        __mmask16 m = _mm512_cmpgt_epi32_mask(end, _mm512_set1_epi32(key + i));
+                        if (key + i < s->k_begin)
+                            m = 0;
+                        acc[i][l] = _mm512_mask_mov_ps(_mm512_set1_ps(HIDDEN), m, acc[i][l]);
+                    }
+                }
+            }
+            __mmask16 grown[3], any = 0;
+            UNROLL for (int l = 0; l < QV; l++)
+            {
+                __m512 a = _mm512_max_ps(_mm512_max_ps(acc[0][l], acc[1][l]),
+                                         _mm512_max_ps(acc[2][l], acc[3][l]));
+                __m512 b = _mm512_max_ps(_mm512_max_ps(acc[4][l], acc[5][l]),
+                                         _mm512_max_ps(acc[6][l], acc[7][l]));
+                most[l] = _mm512_max_ps(a, b);
+                grown[l] = _mm512_cmp_ps_mask(
+                    most[l], _mm512_add_ps(top[l], _mm512_set1_ps(GROWTH)), _CMP_GT_OQ);
+                any |= grown[l];
+            }
+            if (__builtin_expect(any != 0, 0)) {
+                weigh(QV, s, k0, from, key);
+                renew(QV, s, grown, most, top, sum);
+                from = key;
+            }
+            uint16_t *p = s->p + (size_t)(key - k0) / 2 * (size_t)QV * 32;
+            UNROLL for (int l = 0; l < QV; l++)
+            {
+                UNROLL for (int i = 0; i < STEP; i += 2)
+                {
+                    __m512 even = exp2_of(_mm512_sub_ps(acc[i][l], top[l]));
+                    __m512 odd = exp2_of(_mm512_sub_ps(acc[i + 1][l], top[l]));
+                    sum[l] = _mm512_add_ps(sum[l], _mm512_add_ps(even, odd));
+                    _mm512_storeu_si512(p + (i / 2 * QV + l) * 32, pairs_of(even, odd));
+                }
+            }
+        }
+        weigh(QV, s, k0, from, to);
+    }
+    UNROLL for (int l = 0; l < QV; l++)
+    {
+        _mm512_storeu_ps(s->top + l * 16, top[l]);
+        _mm512_storeu_ps(s->sum + l * 16, sum[l]);
+    }
+}
+
+void bf16_attend(const struct attend *a, const struct attend_tile *t);
+void bf16_attend(const struct attend *a, const struct attend_tile *t)
+{
+    const struct kv_store *kv = a->kv;
+    int d = kv->d_head, n_lanes = t->n_q * t->n_heads, width = (n_lanes + 15) / 16 * 16;
+    int hk = t->head / (a->n_head / kv->n_head), all_see = INT32_MAX;
+    int k_end = a->causal ? a->base + t->q_begin + t->n_q : t->k_end;
+    float scale = a->scale * 1.44269504f; /* powers of two instead of e */
+    struct state s; /* large: what is not set is not read */
+
+    s.d = d;
+    s.d_rows = ROUND_UP(d, STEP);
+    s.k_begin = t->k_begin;
+    s.k = (const uint16_t *)kv->k + (size_t)hk * (size_t)kv->n_cap * (size_t)d;
+    s.v = (const uint16_t *)kv->v + (size_t)hk * (size_t)kv->n_cap * (size_t)s.d_rows;
+    for (int l = 0; l < width; l++) {
+        int i = l / t->n_heads, h = t->head + l % t->n_heads;
+        uint16_t *to = s.q + 2 * l;
+        s.end[l] = l < n_lanes && a->causal ? a->base + t->q_begin + i + 1 : k_end;
+        all_see = MIN(all_see, s.end[l]);
+        if (l >= n_lanes) {
+            for (int j = 0; j < d / 2; j++)
+                to[(size_t)j * (size_t)width * 2] = to[(size_t)j * (size_t)width * 2 + 1] = 0;
+            continue;
+        }
+        const float *q = a->q + (size_t)(t->q_begin + i) * a->ld_q + (size_t)h * (size_t)d;
+        for (int j = 0; j < d / 2; j++, to += width * 2) {
+            to[0] = bf16_from_f32(q[2 * j] * scale);
+            to[1] = bf16_from_f32(q[2 * j + 1] * scale);
+        }
+    }
+    switch (width) {
+    case 16:
+        run(1, &s, k_end, all_see);
+        break;
+    case 32:
+        run(2, &s, k_end, all_see);
+        break;
+    default:
+        run(3, &s, k_end, all_see);
+    }
+    for (int l = 0; l < n_lanes; l++) {
+        int i = l / t->n_heads, h = t->head + l % t->n_heads;
+        float *to = a->out + (size_t)(t->q_begin + i) * a->ld_out + (size_t)h * (size_t)d;
+        float f = 1.0f / s.sum[l];
+        for (int j = 0; j < d; j++)
+            to[j] = s.o[j * width + l] * f;
+    }
+}

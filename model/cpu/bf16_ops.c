@@ -1,0 +1,253 @@
+/* The operations of backend.h in bf16: how work and memory are cut. The inner loops are in bf16.c and
+ * bf16_attn.c.
+ *
+ * A weight lies in panels of 32 outputs, [n_out / 32][n_in / 2][32][2]. Rows are rounded to bf16 once,
+ * by whoever multiplies them: with many rows each task rounds its own chunk and sweeps all panels over
+ * it; with few rows they are rounded first and the panels are spread over the threads. */
+#include "model/cpu/bf16.h"
+
+#include <string.h>
+
+#define CHUNK_ROWS 96
+#define K_BLOCK_BF16 512 /* depth of a block of a panel: 32 KiB */
+#define ROW_TILE 12
+
+struct pack {
+    const struct weight_part *parts;
+    int n_parts;
+    struct weight *w;
+};
+
+static void pack_panel(void *ctx, int panel)
+{
+    const struct pack *p = ctx;
+    int n_in = p->w->n_in, k2 = (n_in + 1) / 2, end = MIN((panel + 1) * PANEL, p->w->n_out);
+    uint16_t *to = (uint16_t *)p->w->data + (size_t)panel * (size_t)k2 * 2 * PANEL;
+    AUTO_FREE float *row = mem_alloc(sizeof(float) * (size_t)n_in);
+
+    for (int o = panel * PANEL; o < end; o++) {
+        const struct weight_part *part = p->parts;
+        int r = o;
+        while (r >= part->n_out)
+            r -= part++->n_out;
+        tensor_to_f32(part->dtype, part->data, (size_t)r * (size_t)n_in, (size_t)n_in, row);
+        uint16_t *at = to + o % PANEL * 2;
+        for (int j = 0; j < n_in; j++)
+            at[j / 2 * PANEL * 2 + j % 2] = bf16_from_f32(row[j]);
+    }
+}
+
+void bf16_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
+                      const float *bias, struct weight *ret)
+{
+    struct weight w = {.n_in = n_in, .kind = WEIGHT_BF16};
+
+    for (int i = 0; i < n_parts; i++)
+        w.n_out += parts[i].n_out;
+    size_t n_pad = (size_t)ROUND_UP(w.n_out, PANEL);
+    w.data = mem_aligned(n_pad * (size_t)ROUND_UP(n_in, 2) * 2);
+    if (bias) {
+        w.bias = mem_aligned(n_pad * sizeof(float));
+        memcpy(w.bias, bias, sizeof(float) * (size_t)w.n_out);
+    }
+    struct pack p = {parts, n_parts, &w};
+    pool_run(((struct cpu *)b)->pool, (int)(n_pad / PANEL), pack_panel, &p);
+    *ret = w;
+}
+
+struct linear {
+    const struct bf16_kernels *k;
+    const struct weight *w;
+    const float *x;
+    size_t ld_x;
+    int n;
+    float *out;
+    size_t ld_out;
+    bool add;
+    uint16_t *rows; /* [n, ld_rows], x rounded */
+    size_t ld_rows;
+    int panels_per_task, n_panel_tasks;
+};
+
+static void pack_rows(const struct linear *l, int row, int n_rows)
+{
+    for (int i = row; i < row + n_rows; i++)
+        l->k->pack_row(l->w->n_in, (int)ROUND_UP(l->w->n_in, 2), l->x + (size_t)i * l->ld_x,
+                       l->rows + (size_t)i * l->ld_rows);
+}
+
+/* Rows row..row+n_rows-1 of one block of one panel. */
+static void panel_rows(const struct linear *l, int panel, int row, int n_rows, int k, int n_k2)
+{
+    const struct weight *w = l->w;
+    int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col), k2 = (w->n_in + 1) / 2;
+    const uint16_t *b = (const uint16_t *)w->data + ((size_t)panel * (size_t)k2 + (size_t)k) * 2 * PANEL;
+    const float *bias = w->bias && k == 0 ? w->bias + col : NULL;
+    bool add = l->add || k > 0;
+
+    for (int i = row; i < row + n_rows; i += ROW_TILE) {
+        int m = MIN(ROW_TILE, row + n_rows - i);
+        const uint16_t *a = l->rows + (size_t)i * l->ld_rows + (size_t)k * 2;
+        float *c = l->out + (size_t)i * l->ld_out + col;
+        if (n_cols == PANEL) {
+            l->k->tile(m, add, bias, n_k2, a, l->ld_rows, b, c, l->ld_out);
+            continue;
+        }
+        float edge[ROW_TILE * PANEL];
+        memset(edge, 0, sizeof(edge));
+        for (int r = 0; r < m && add; r++)
+            memcpy(edge + r * PANEL, c + (size_t)r * l->ld_out, sizeof(float) * (size_t)n_cols);
+        l->k->tile(m, add, bias, n_k2, a, l->ld_rows, b, edge, PANEL);
+        for (int r = 0; r < m; r++)
+            memcpy(c + (size_t)r * l->ld_out, edge + r * PANEL, sizeof(float) * (size_t)n_cols);
+    }
+}
+
+static void pack_task(void *ctx, int task)
+{
+    const struct linear *l = ctx;
+
+    pack_rows(l, task * CHUNK_ROWS, MIN(CHUNK_ROWS, l->n - task * CHUNK_ROWS));
+}
+
+static void linear_task(void *ctx, int task)
+{
+    const struct linear *l = ctx;
+    int n_panels = ROUND_UP(l->w->n_out, PANEL) / PANEL, k2 = (l->w->n_in + 1) / 2;
+    int row = task / l->n_panel_tasks * CHUNK_ROWS, n_rows = MIN(CHUNK_ROWS, l->n - row);
+    int p0 = task % l->n_panel_tasks * l->panels_per_task;
+    int p1 = MIN(p0 + l->panels_per_task, n_panels);
+    int n_whole = MIN(p1, l->w->n_out / PANEL) - p0;
+
+    if (l->n_panel_tasks == 1)
+        pack_rows(l, row, n_rows);
+    if (l->n == 1 && n_whole > 0) {
+        size_t col = (size_t)p0 * PANEL;
+        l->k->row(n_whole, l->add, l->w->bias ? l->w->bias + col : NULL, k2, l->rows,
+                  (const uint16_t *)l->w->data + col * 2 * (size_t)k2, l->out + col);
+        p0 += n_whole;
+    }
+    for (int k = 0; k < k2; k += K_BLOCK_BF16 / 2)
+        for (int p = p0; p < p1; p++)
+            panel_rows(l, p, row, n_rows, k, MIN(K_BLOCK_BF16 / 2, k2 - k));
+}
+
+void bf16_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                 float *out, size_t ld_out, bool add)
+{
+    struct cpu *c = (struct cpu *)b;
+    int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
+    int n_chunks = ROUND_UP(n, CHUNK_ROWS) / CHUNK_ROWS;
+    /* An odd number of cache lines, so that the rows of a tile do not share cache sets. */
+    size_t ld_rows = (size_t)ROUND_UP(w->n_in, 64) + 32;
+    struct linear l = {c->bf16, w, x, ld_x, n, out, ld_out, add, .ld_rows = ld_rows};
+
+    if (n < 1)
+        return;
+    l.rows = cpu_scratch(c, (size_t)n * ld_rows * sizeof(*l.rows));
+    /* Enough tasks for an even end, each worth some microseconds. */
+    int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
+    int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
+    l.panels_per_task = ROUND_UP(n_panels, split) / split;
+    l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
+    if (l.n_panel_tasks > 1)
+        pool_run(c->pool, n_chunks, pack_task, &l);
+    pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+}
+
+void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret)
+{
+    struct kv_store kv = {.n_head = n_head, .d_head = d_head, .n_cap = ROUND_UP(n_cap, KV_BLOCK)};
+    size_t rows = (size_t)n_head * (size_t)kv.n_cap * sizeof(uint16_t);
+
+    kv.k = mem_aligned(rows * (size_t)d_head);
+    kv.v = mem_aligned(rows * (size_t)ROUND_UP(d_head, 8));
+    *ret = kv;
+}
+
+struct put {
+    const struct bf16_kernels *kern;
+    struct kv_store *kv;
+    const float *k, *v;
+    size_t ld;
+    int n, pos;
+};
+
+/* The positions of one block: two tasks never write to the same pair. */
+static void put_task(void *ctx, int task)
+{
+    const struct put *p = ctx;
+    struct kv_store *kv = p->kv;
+    int block = p->pos / KV_BLOCK + task, d = kv->d_head, d_rows = ROUND_UP(d, 8);
+    int begin = MAX(p->pos, block * KV_BLOCK), end = MIN(p->pos + p->n, (block + 1) * KV_BLOCK);
+
+    for (int h = 0; h < kv->n_head; h++) {
+        uint16_t *to_k = (uint16_t *)kv->k + (size_t)h * (size_t)kv->n_cap * (size_t)d;
+        uint16_t *to_v = (uint16_t *)kv->v + ((size_t)h * (size_t)kv->n_cap +
+                                              (size_t)block * KV_BLOCK) * (size_t)d_rows;
+        for (int pos = begin; pos < end; pos++) {
+            size_t from = (size_t)(pos - p->pos) * p->ld + (size_t)h * (size_t)d;
+            p->kern->pack_row(d, d, p->k + from, to_k + (size_t)pos * (size_t)d);
+            for (int j = 0; j < d; j++)
+                to_v[j * KV_BLOCK + pos % KV_BLOCK] = bf16_from_f32(p->v[from + (size_t)j]);
+        }
+        /* The other half of the last pair is multiplied by zero: it must be a number. */
+        if (end % 2 == 1)
+            for (int j = 0; j < d; j++)
+                to_v[j * KV_BLOCK + end % KV_BLOCK] = 0;
+    }
+}
+
+void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
+                 int n, int pos)
+{
+    struct cpu *c = (struct cpu *)b;
+    struct put p = {c->bf16, kv, k, v, ld, n, pos};
+
+    if (n > 0)
+        pool_run(c->pool, (pos + n - 1) / KV_BLOCK - pos / KV_BLOCK + 1, put_task, &p);
+}
+
+struct job {
+    const struct bf16_kernels *k;
+    const struct attend *a;
+    const struct attend_tile *tiles;
+    int n_tiles, heads_per_tile;
+};
+
+static void attend_task(void *ctx, int task)
+{
+    const struct job *j = ctx;
+    /* Late tiles see the most keys: first. */
+    struct attend_tile t = j->tiles[j->n_tiles - 1 - task % j->n_tiles];
+
+    t.head = task / j->n_tiles * j->heads_per_tile;
+    t.n_heads = j->heads_per_tile;
+    j->k->attend(j->a, &t);
+}
+
+void bf16_run_attend(struct backend *b, const struct attend *a)
+{
+    struct cpu *c = (struct cpu *)b;
+    int n = 0, cap = 0, longest = 0, group = a->n_head / a->kv->n_head;
+
+    for (int i = 0; i < a->n_spans; i++) {
+        int rows = a->spans[i].end - a->spans[i].begin;
+        longest = MAX(longest, rows);
+        cap += rows / 16 + 1;
+    }
+    cpu_tiles(c, cap);
+    /* Heads with the same keys side by side where one does not fill the lanes. */
+    int heads = longest * group <= ATTEND_LANES ? group : 1;
+    for (int i = 0; i < a->n_spans; i++) {
+        const struct span *s = &a->spans[i];
+        int rows = s->end - s->begin, n_tiles = (rows + ATTEND_LANES - 1) / ATTEND_LANES;
+        int step = n_tiles ? ROUND_UP((rows + n_tiles - 1) / n_tiles, 16) : 1;
+        for (int q = s->begin; q < s->end; q += step)
+            c->tiles[n++] = (struct attend_tile){.q_begin = q, .n_q = MIN(step, s->end - q),
+                                                 .k_begin = a->causal ? 0 : s->begin,
+                                                 .k_end = s->end};
+    }
+    struct job job = {c->bf16, a, c->tiles, n, heads};
+    pool_run(c->pool, a->n_head / heads * n, attend_task, &job);
+}
