@@ -46,13 +46,6 @@ json_t *agent_state(const struct agent *a)
                      text_json(t->reason), "goal", text_json(t->goal), "step", t->step.n);
 }
 
-static void on_bug(void *user)
-{
-    struct agent *a = user;
-    if (a->hand)
-        hand_stop(a->hand);
-}
-
 static int display_open(struct agent *a, struct err *err)
 {
     struct eye_options eo = {.display = a->display, .output = a->output};
@@ -136,7 +129,6 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
         log_warn("%s; trying again every second", display.text);
         a->reconnect_us = clock_now_us() + RECONNECT_US;
     }
-    check_on_fail(on_bug, a);
     *ret = a;
     return 0;
 }

@@ -23,6 +23,7 @@ struct agent_options {
     const char *backend, *precision; /* of model/vlm.h */
     bool dry_run; /* the hand lists its events instead of sending them */
     uint16_t own_port; /* for recognising Deskhand's own pages; 0 unknown */
+    int64_t approval_us; /* a question waits so long for its answer; 0: two minutes */
 
     /* A notification of docs/protocol.md: method and params (borrowed). Loop thread. */
     void (*on_event)(void *user, const char *method, json_t *params);
@@ -42,10 +43,12 @@ int agent_fd(const struct agent *a);
 
 /* Answers one request of docs/protocol.md. `reply` is called once, now or later, on the loop
  * thread, with either a result (given away) or code and sentence. `cookie` identifies the asker
- * for agent_forget(). */
+ * for agent_forget(). A browser's approval is not taken while the dashboard is on the controlled
+ * screen, where the agent could have given it. */
+enum agent_asker { AGENT_PROGRAM, AGENT_BROWSER };
 typedef void agent_reply_fn(void *cookie, json_t *id, json_t *result, int code, const char *text);
 void agent_request(struct agent *a, const char *method, json_t *params, json_t *id,
-                   agent_reply_fn *reply, void *cookie);
+                   enum agent_asker asker, agent_reply_fn *reply, void *cookie);
 /* The asker is gone: outstanding replies to this cookie are dropped. */
 void agent_forget(struct agent *a, void *cookie);
 

@@ -50,7 +50,14 @@ static inline bool task_state_is_live(enum task_state s)
 }
 
 /* Where the step stands on its straight line. Each phase has one function in step.c. */
-enum phase { PHASE_SEE, PHASE_THINK, PHASE_APPROVAL, PHASE_ACT, PHASE_SETTLE };
+enum phase {
+    PHASE_SEE,
+    PHASE_THINK,
+    PHASE_APPROVAL,
+    PHASE_RECHECK, /* approved: is it still the same target? */
+    PHASE_ACT,
+    PHASE_SETTLE
+};
 
 struct step {
     int n; /* from 1, as people count; the history given to the model counts from 0 */
@@ -58,10 +65,12 @@ struct step {
     struct place place;
     struct action action;
     bool has_action;
+    bool is_told; /* its effect is reported and in the history */
     struct eye_window window;  /* that receives the action */
     struct verdict verdict;
     struct effect effect;
     char hash[33]; /* binds an approval to this action on this picture */
+    int64_t refocus_us; /* the approved action's window was asked to take the focus back; 0: not */
     int64_t began_us, phase_us; /* of the step, of the present phase */
     int64_t acted_us;           /* the last event went out */
     struct news_timing timing;
@@ -76,7 +85,8 @@ struct task {
     bool dry_run, no_think;
     int max_steps;
     int64_t max_us;
-    int64_t began_us;
+    int64_t began_us; /* moved on by the time that the task was held */
+    int64_t held_us;  /* since when it is paused or waits for an answer, 0 when it does not */
     int n_steps;          /* executed */
     int n_refused;        /* in a row */
     int n_unparsed;       /* answers without an action, in a row */
@@ -130,8 +140,21 @@ void step_begin(struct agent *a);
 /* Runs the present phase; returns when it wants to run again (clock_now_us), -1 when woken. */
 int64_t step_service(struct agent *a, int64_t now_us);
 void step_think_news(struct agent *a, struct news *n);
-void step_approve(struct agent *a, bool yes, const char *who);
+/* The step ends here without an effect of its own; what had been sent already is told and kept, so
+ * that the history lacks no action that went out. False: nothing had been sent. */
+bool step_cut(struct agent *a, const char *why);
+void step_refuse(struct agent *a, const char *why); /* the action is not carried out; go on */
+void step_enter(struct agent *a, enum phase phase);
+json_t *step_params(struct agent *a);
 void step_done(struct step *s);
+
+/* judge.c: each ends by setting the phase or by concluding the step */
+void judge(struct agent *a);
+int64_t judge_wait(struct agent *a, int64_t now_us); /* PHASE_APPROVAL: an answer or the time limit */
+void judge_answer(struct agent *a, bool yes, const char *who); /* who: the sentence for a no */
+int64_t judge_again(struct agent *a, int64_t now_us); /* PHASE_RECHECK */
+/* Is a window that shows the dashboard on the controlled screen? */
+int judge_dashboard(struct agent *a, bool *ret, struct err *err);
 
 /* task.c */
 int task_start(struct agent *a, json_t *params, struct err *err);
@@ -140,10 +163,15 @@ void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
 /* Not for ends: see task_end(). */
 void task_set_state(struct agent *a, enum task_state state, const char *reason);
 void task_done(struct task *t);
-void task_remember(struct agent *a); /* adds the finished step to the history */
+void task_note(struct agent *a);     /* adds the finished step to the prompt's history */
+void task_remember(struct agent *a); /* the same, then the next step or the end */
 
 /* effect.c */
 void effect_check(const struct step *s, bool quiet, struct effect *ret);
+/* Does `area` (screen pixels) look different, a blinking caret aside? typing: an insertion mark as
+ * wide as a letter counts as a caret. */
+bool effect_changed(const struct frame *before, const struct frame *after, struct rect area,
+                    bool typing);
 
 /* agent.c */
 void agent_event(struct agent *a, const char *method, json_t *params);

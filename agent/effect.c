@@ -26,11 +26,22 @@ static const enum expect expects[N_ACTION_KINDS] = {
 #define NEAR_PX 60
 #define CARET_W 3 /* a change no larger than this is a caret that blinked, not a letter */
 #define CARET_H 48
+#define BLOCK_CARET_W 16 /* a terminal's, hollow when the window has no focus */
 
 static bool touches(struct rect a, struct rect b)
 {
     return a.w > 0 && b.w > 0 && a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h &&
            b.y < a.y + a.h;
+}
+
+bool effect_changed(const struct frame *before, const struct frame *after, struct rect area,
+                    bool typing)
+{
+    struct diff d = diff_frames(before, after, CHANNEL_TOLERANCE, &area);
+    if (!d.comparable)
+        return true;
+    return d.n_changed >= LEAST_PIXELS &&
+           (d.box.w > (typing ? BLOCK_CARET_W : CARET_W) || d.box.h > CARET_H);
 }
 
 void effect_check(const struct step *s, bool quiet, struct effect *ret)

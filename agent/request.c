@@ -19,6 +19,7 @@
 #define VERSION_TEXT "0.1.0"
 
 struct request {
+    enum agent_asker asker;
     json_t *params;
     json_t *id;
     agent_reply_fn *reply;
@@ -84,12 +85,17 @@ static void do_start(struct agent *a, const struct request *r)
 
 static void do_pause(struct agent *a, const struct request *r)
 {
-    if (a->task.state != TASK_RUNNING) {
+    if (a->task.state != TASK_RUNNING && a->task.state != TASK_APPROVAL) {
         say_error(r, CODE_NONE, "no task is running");
         return;
     }
-    hand_stop(a->hand);
+    if (a->job)
+        worker_cancel(a->worker, a->job); /* resume looks at the screen anew */
+    a->job = 0;
     task_set_state(a, TASK_PAUSED, "paused by the user");
+    if (step_cut(a, "paused by the user"))
+        task_note(a);
+    hand_stop(a->hand);
     say(r, json_object());
 }
 
@@ -100,11 +106,9 @@ static void do_resume(struct agent *a, const struct request *r)
         return;
     }
     /* the screen may be another one now: look again instead of finishing an old plan */
-    if (a->job)
-        worker_cancel(a->worker, a->job);
-    a->job = 0;
     task_set_state(a, TASK_RUNNING, "");
-    a->task.step.n--;
+    if (!a->task.step.is_told)
+        a->task.step.n--;
     step_begin(a);
     say(r, json_object());
 }
@@ -120,6 +124,22 @@ static void do_stop(struct agent *a, const struct request *r)
     say(r, json_object());
 }
 
+static bool may_browser_approve(struct agent *a, const struct request *r)
+{
+    bool is_shown;
+    struct err err = {0};
+    if (judge_dashboard(a, &is_shown, &err) < 0) {
+        say_error(r, CODE_FAILED, err.text);
+        return false;
+    }
+    if (is_shown)
+        say_error(r, CODE_REFUSED,
+                  "the dashboard is open on the screen that the agent controls, so the agent itself "
+                  "could have pressed Approve: answer in the terminal of deskhand do, or close that "
+                  "window and use a browser on another display");
+    return !is_shown;
+}
+
 static void approval(struct agent *a, const struct request *r, bool yes)
 {
     json_t *task = json_object_get(r->params, "task"), *step = json_object_get(r->params, "step");
@@ -133,8 +153,10 @@ static void approval(struct agent *a, const struct request *r, bool yes)
         say_error(r, CODE_REFUSED, "the hash is not that of the action that waits");
         return;
     }
+    if (yes && r->asker == AGENT_BROWSER && !may_browser_approve(a, r))
+        return;
     say(r, json_object());
-    step_approve(a, yes, "the user denied it");
+    judge_answer(a, yes, "the user denied it");
 }
 
 static void do_approve(struct agent *a, const struct request *r)
@@ -310,9 +332,9 @@ static const struct {
 };
 
 void agent_request(struct agent *a, const char *method, json_t *params, json_t *id,
-                   agent_reply_fn *reply, void *cookie)
+                   enum agent_asker asker, agent_reply_fn *reply, void *cookie)
 {
-    struct request r = {params, id, reply, cookie};
+    struct request r = {asker, params, id, reply, cookie};
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         if (strcmp(rows[i].method, method) == 0) {
             rows[i].run(a, &r);

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define STILL_US 120000       /* no damage for so long: the screen is at rest */
 #define SEE_LIMIT_US 2000000  /* a screen that never rests is looked at anyway */
@@ -35,7 +34,7 @@ void step_done(struct step *s)
     *s = (struct step){0};
 }
 
-static void enter(struct agent *a, enum phase phase)
+void step_enter(struct agent *a, enum phase phase)
 {
     a->task.phase = phase;
     a->task.step.phase_us = clock_now_us();
@@ -47,10 +46,10 @@ void step_begin(struct agent *a)
     step_done(&a->task.step);
     a->task.step.n = n;
     a->task.step.began_us = clock_now_us();
-    enter(a, PHASE_SEE);
+    step_enter(a, PHASE_SEE);
 }
 
-static json_t *step_params(struct agent *a)
+json_t *step_params(struct agent *a)
 {
     return json_pack("{s:I, s:i}", "task", (json_int_t)a->task.id, "step", a->task.step.n);
 }
@@ -102,7 +101,7 @@ static int64_t see(struct agent *a, int64_t now_us)
     struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS};
     frame_dup(&job.frame, &s->before);
     a->job = worker_submit(a->worker, &job);
-    enter(a, PHASE_THINK);
+    step_enter(a, PHASE_THINK);
 
     json_t *j = step_params(a);
     add_url(a, j, "before");
@@ -115,22 +114,6 @@ static int64_t see(struct agent *a, int64_t now_us)
 }
 
 /* THINK */
-
-static void bind_hash(struct step *s)
-{
-    uint64_t h = 1469598103934665603u, nonce = 0;
-    AUTO(str_done) struct str json = {0};
-    action_json(&s->action, true, &json);
-    for (size_t i = 0; i < json.n; i++)
-        h = (h ^ (uint8_t)json.s[i]) * 1099511628211u;
-    size_t n = (size_t)s->before.w * (size_t)s->before.h * 3;
-    for (size_t i = 0; i < n; i += 97)
-        h = (h ^ s->before.rgb[i]) * 1099511628211u;
-    if (getrandom(&nonce, sizeof nonce, 0) != sizeof nonce)
-        nonce = (uint64_t)clock_wall_us();
-    snprintf(s->hash, sizeof s->hash, "%016llx%016llx", (unsigned long long)h,
-             (unsigned long long)nonce);
-}
 
 static json_t *point_json(bool has, struct screen_pt p)
 {
@@ -207,13 +190,20 @@ static void keep_step(struct agent *a)
     json_decref(j);
 }
 
+static void tell(struct agent *a)
+{
+    struct step *s = &a->task.step;
+    s->is_told = true;
+    s->timing.total_us = clock_now_us() - s->began_us;
+    agent_event(a, "effect", effect_json(a));
+    keep_step(a);
+}
+
 /* The step is complete: tell everybody, keep it, go on. */
 static void conclude(struct agent *a)
 {
     struct step *s = &a->task.step;
-    s->timing.total_us = clock_now_us() - s->began_us;
-    agent_event(a, "effect", effect_json(a));
-    keep_step(a);
+    tell(a);
     switch (s->action.kind) {
     case ACTION_FINISHED:
         task_end(a, END_FINISHED, "%s",
@@ -230,7 +220,7 @@ static void conclude(struct agent *a)
     }
 }
 
-static void refuse(struct agent *a, const char *why)
+void step_refuse(struct agent *a, const char *why)
 {
     struct step *s = &a->task.step;
     s->effect = (struct effect){.kind = EFFECT_REFUSED};
@@ -238,95 +228,27 @@ static void refuse(struct agent *a, const char *why)
     conclude(a);
 }
 
-/* JUDGE */
-
-static void judge(struct agent *a)
+bool step_cut(struct agent *a, const char *why)
 {
     struct task *t = &a->task;
     struct step *s = &t->step;
-    struct err err = {0};
-    const struct action_row *row = &action_table[s->action.kind];
-
-    if (s->action.has_start && !row->types)
-        eye_window_at(a->eye, s->action.start_px, &s->window, &err);
-    else if (s->action.has_start) /* clicks there first, so that window gets the keys */
-        eye_window_at(a->eye, s->action.start_px, &s->window, &err);
-    else
-        eye_window_focus(a->eye, &s->window, &err);
-
-    AUTO(str_done) struct str json = {0};
-    action_json(&s->action, true, &json);
-    int64_t now = clock_now_us();
-    int recent = 0;
-    for (int i = 0; i < MIN(t->n_acts, (int)N_ELEMENTS(t->acts_us)); i++)
-        recent += now - t->acts_us[i] < 60000000;
-    char own_title[64];
-    snprintf(own_title, sizeof own_title, "127.0.0.1:%u", a->o.own_port);
-    struct policy_context context = {
-        .window_class = s->window.class_name,
-        .window_title = s->window.title,
-        .screen = s->place.screen,
-        .n_steps = t->n_steps,
-        .task_us = now - t->began_us,
-        .n_repeats = str_eq(str_cstr(&json), str_cstr(&t->last_json)) ? t->n_repeats : 0,
-        .n_actions_last_minute = recent,
-        .own_window = a->o.own_port && (strstr(s->window.title, own_title) ||
-                                        strstr(s->window.title, "Deskhand dashboard")),
-    };
-    policy_judge(a->policy, &s->action, &context, &s->verdict);
-    bind_hash(s);
-
-    json_t *j = step_params(a);
-    json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
-    json_object_set_new(j, "rule", text_json(s->verdict.rule));
-    json_object_set_new(j, "reason", text_json(s->verdict.reason));
-    json_object_set_new(j, "hash", text_json(s->hash));
-    json_object_set_new(j, "window_class", text_json(s->window.class_name));
-    json_object_set_new(j, "window_title", text_json(s->window.title));
-    agent_event(a, "verdict", j);
-
-    switch (s->verdict.kind) {
-    case VERDICT_ALLOW:
-        enter(a, PHASE_ACT);
-        break;
-    case VERDICT_CONFIRM:
-        enter(a, PHASE_APPROVAL);
-        task_set_state(a, TASK_APPROVAL, s->verdict.reason);
-        break;
-    case VERDICT_DENY:
-        refuse(a, s->verdict.reason);
-        break;
+    bool playing = a->hand && hand_is_busy(a->hand) && hand_first_event_us(a->hand);
+    if (!s->has_action || s->is_told)
+        return false;
+    s->effect = (struct effect){.kind = EFFECT_REFUSED};
+    if (playing || s->acted_us) {
+        s->effect.kind = EFFECT_UNVERIFIABLE;
+        t->n_steps += !s->acted_us;
     }
-}
-
-void step_approve(struct agent *a, bool yes, const char *who)
-{
-    struct step *s = &a->task.step;
-    task_set_state(a, TASK_RUNNING, "");
-    if (!yes) {
-        refuse(a, who);
-        return;
-    }
-    /* what was approved must still be what is there */
-    struct frame now = {0};
-    struct effect changed;
-    struct err err = {0};
-    if (eye_capture(a->eye, &now, &err) < 0) {
-        if (eye_is_dead(a->eye))
-            agent_display_lost(a, err.text);
-        else
-            task_end(a, END_DISPLAY, "%s", err.text);
-        return;
-    }
-    frame_done(&s->after);
-    s->after = now;
-    effect_check(s, false, &changed);
-    frame_done(&s->after);
-    if (changed.kind == EFFECT_CONFIRMED) {
-        refuse(a, "the screen changed at the target between the question and the approval");
-        return;
-    }
-    enter(a, PHASE_ACT);
+    snprintf(s->effect.evidence, sizeof s->effect.evidence, "%s: %.200s",
+             !playing && !s->acted_us ? "not carried out"
+             : playing                ? "broken off on the way"
+                                      : "sent, but its effect was not waited for",
+             why);
+    if (s->effect.kind == EFFECT_REFUSED && t->state == TASK_PAUSED)
+        return false; /* it will be thought about again under this number */
+    tell(a);
+    return s->effect.kind == EFFECT_UNVERIFIABLE;
 }
 
 void step_think_news(struct agent *a, struct news *n)
@@ -341,8 +263,11 @@ void step_think_news(struct agent *a, struct news *n)
         return;
     }
     a->job = 0;
-    if (n->cancelled || t->state != TASK_RUNNING)
-        return; /* paused: resume looks at the screen anew */
+    if (n->cancelled) { /* by nobody here, or the job would have been forgotten: look again */
+        t->step.n--;
+        step_begin(a);
+        return;
+    }
     if (n->kind == NEWS_FAILED) {
         task_end(a, END_MODEL, "the model failed: %s", n->text);
         return;
@@ -384,7 +309,7 @@ static void acted(struct agent *a)
     t->step.acted_us = clock_now_us();
     t->acts_us[t->n_acts++ % (int)N_ELEMENTS(t->acts_us)] = t->step.acted_us;
     t->n_steps++;
-    enter(a, PHASE_SETTLE);
+    step_enter(a, PHASE_SETTLE);
 }
 
 static int64_t act(struct agent *a, int64_t now_us)
@@ -425,7 +350,7 @@ static int64_t act(struct agent *a, int64_t now_us)
             if (hand_is_dead(a->hand))
                 agent_display_lost(a, err.text);
             else
-                refuse(a, err.text);
+                step_refuse(a, err.text);
             return now_us;
         }
         if (a->task.dry_run) {
@@ -445,7 +370,7 @@ static int64_t act(struct agent *a, int64_t now_us)
         if (hand_is_dead(a->hand))
             agent_display_lost(a, err.text);
         else
-            refuse(a, err.text);
+            step_refuse(a, err.text);
         return now_us;
     }
     acted(a);
@@ -480,6 +405,8 @@ static int64_t settle(struct agent *a, int64_t now_us)
 
 int64_t step_service(struct agent *a, int64_t now_us)
 {
+    if (a->task.state == TASK_APPROVAL)
+        return judge_wait(a, now_us);
     if (a->task.state != TASK_RUNNING || !a->eye)
         return -1;
     if (now_us - a->task.began_us > a->task.max_us) {
@@ -494,9 +421,11 @@ int64_t step_service(struct agent *a, int64_t now_us)
         return act(a, now_us);
     case PHASE_SETTLE:
         return settle(a, now_us);
+    case PHASE_RECHECK:
+        return judge_again(a, now_us);
     case PHASE_THINK:
     case PHASE_APPROVAL:
         break;
     }
-    return -1;
+    return a->task.began_us + a->task.max_us + 1; /* a thought may outlast the budget */
 }

@@ -54,6 +54,11 @@ void task_set_state(struct agent *a, enum task_state state, const char *reason)
 {
     struct task *t = &a->task;
     struct err err = {0};
+    int64_t now_us = clock_now_us();
+    bool is_held = state == TASK_PAUSED || state == TASK_APPROVAL;
+    if (t->held_us && !is_held)
+        t->began_us += now_us - t->held_us; /* a person's time is not the task's */
+    t->held_us = !is_held ? 0 : t->held_us ? t->held_us : now_us;
     t->state = state;
     snprintf(t->reason, sizeof t->reason, "%s", reason);
     text_mend(t->reason, sizeof t->reason);
@@ -119,6 +124,7 @@ void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
     if (a->job)
         worker_cancel(a->worker, a->job);
     a->job = 0;
+    step_cut(a, reason);
     if (a->hand)
         hand_stop(a->hand);
     int n = a->task.step.n;
@@ -147,7 +153,7 @@ static bool is_over(struct agent *a)
     return true;
 }
 
-void task_remember(struct agent *a)
+void task_note(struct agent *a)
 {
     struct task *t = &a->task;
     struct step *s = &t->step;
@@ -168,7 +174,11 @@ void task_remember(struct agent *a)
     str_reset(&t->last_json);
     str_puts(&t->last_json, str_cstr(&full));
     t->n_refused = s->effect.kind == EFFECT_REFUSED ? t->n_refused + 1 : 0;
+}
 
+void task_remember(struct agent *a)
+{
+    task_note(a);
     if (!is_over(a))
         step_begin(a);
 }

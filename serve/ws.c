@@ -217,7 +217,8 @@ static void dispatch(struct client *c, const char *method, json_t *params, json_
     }
     if (is_approval)
         log_info("%s by a %s", method, c->who == AUTH_BROWSER ? "browser" : "program");
-    agent_request(l->agent, method, params, id, on_reply, c);
+    agent_request(l->agent, method, params, id,
+                  c->who == AUTH_BROWSER ? AGENT_BROWSER : AGENT_PROGRAM, on_reply, c);
     loop_agent_soon(l);
 }
 

@@ -60,7 +60,7 @@ static void run_task(struct agent *a, int i)
     snprintf(goal, sizeof goal, "Click button %d, then type text %d and press Enter", i, i * 7919);
     json_t *params = json_pack("{s:s, s:b, s:i}", "goal", goal, "dry_run", 1, "max_steps", 8);
     ended = false;
-    agent_request(a, "start", params, NULL, on_reply, NULL);
+    agent_request(a, "start", params, NULL, AGENT_PROGRAM, on_reply, NULL);
     json_decref(params);
     int64_t deadline = clock_now_us() + 120000000;
     while (!ended) {

@@ -101,7 +101,7 @@ int agent_fd(const struct agent *a)
 }
 
 void agent_request(struct agent *a, const char *method, json_t *params, json_t *id,
-                   agent_reply_fn *reply, void *cookie)
+                   enum agent_asker asker, agent_reply_fn *reply, void *cookie)
 {
     if (strcmp(method, "status") == 0) {
         reply(cookie, id, json_pack("{s:s, s:s}", "version", "0", "state", "idle"), 0, NULL);
