@@ -14,6 +14,9 @@ int bpe_open(const char *dir, struct bpe **ret, struct err *err);
 /* From a file of ranks, lines of "base64 rank" (*.tiktoken), with Qwen's regex and NFC and without
  * added tokens. The merges follow from the ranks. */
 int bpe_open_ranks(const char *path, struct bpe **ret, struct err *err);
+/* From the metadata of a GGUF file. */
+struct gguf;
+int bpe_open_gguf(const struct gguf *g, struct bpe **ret, struct err *err);
 void bpe_close(struct bpe *b);
 
 int bpe_n_tokens(const struct bpe *b); /* the highest id + 1 */

@@ -15,86 +15,17 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES ((size_t)256 << 20)
-#define TOKENS_MAX (1 << 22)
-
-/* The file's alphabet: printable Latin-1 stands for itself, the other bytes follow from U+0100. */
-static void byte_alphabet(int of_cp[512])
-{
-    int next = 256;
-    for (int i = 0; i < 512; i++)
-        of_cp[i] = -1;
-    for (int b = 0; b < 256; b++) {
-        bool plain = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        of_cp[plain ? b : next++] = b;
-    }
-}
-
-static int decode_token(const char *s, char **ret, size_t *ret_n)
-{
-    int of_cp[512];
-    byte_alphabet(of_cp);
-    size_t n = strlen(s), out = 0;
-    char *b = mem_alloc(n + 1);
-    for (size_t i = 0; i < n;) {
-        uint32_t cp;
-        i += (size_t)utf8_next(s + i, n - i, &cp);
-        if (cp >= 512 || of_cp[cp] < 0) {
-            free(b);
-            return -EINVAL;
-        }
-        b[out++] = (char)of_cp[cp];
-    }
-    b[out] = 0;
-    *ret = b;
-    *ret_n = out;
-    return 0;
-}
-
-static void add_merge(struct bpe *b, struct merge m)
-{
-    size_t i = bpe_slot(b, m.left, m.right);
-    while (b->merges[i].rank >= 0) {
-        if (b->merges[i].left == m.left && b->merges[i].right == m.right)
-            return;
-        i = (i + 1) & (b->n_slots - 1);
-    }
-    b->merges[i] = m;
-}
-
-/* Takes t.s. The room doubles: ids mostly come in order. */
-static void put_token(struct bpe *b, int32_t id, struct token t)
-{
-    if (id >= b->cap_tokens) {
-        int cap = MAX(id + 1, 2 * b->cap_tokens);
-        b->tokens = mem_realloc(b->tokens, (size_t)cap * sizeof *b->tokens);
-        memset(b->tokens + b->cap_tokens, 0, (size_t)(cap - b->cap_tokens) * sizeof *b->tokens);
-        b->cap_tokens = cap;
-    }
-    b->n_tokens = MAX(b->n_tokens, id + 1);
-    free(b->tokens[id].s);
-    b->tokens[id] = t;
-}
 
 static int set_token(struct bpe *b, json_t *id, struct token t, const char *path, struct err *err)
 {
     json_int_t i = json_is_integer(id) ? json_integer_value(id) : -1;
-    if (i < 0 || i >= TOKENS_MAX) {
+    if (i < 0 || i >= BPE_TOKENS_MAX) {
         free(t.s);
         return err_set(err, -EINVAL, "%s: a token has the id %lld, expected 0 to %d", path,
-                       (long long)i, TOKENS_MAX - 1);
+                       (long long)i, BPE_TOKENS_MAX - 1);
     }
-    put_token(b, (int32_t)i, t);
+    bpe_put_token(b, (int32_t)i, t);
     return 0;
-}
-
-static void new_merges(struct bpe *b, size_t n)
-{
-    b->n_slots = 16;
-    while (b->n_slots < 2 * n + 1)
-        b->n_slots *= 2;
-    b->merges = mem_alloc(b->n_slots * sizeof *b->merges);
-    for (size_t i = 0; i < b->n_slots; i++)
-        b->merges[i].rank = -1;
 }
 
 static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char *path,
@@ -103,9 +34,9 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
     size_t n = json_array_size(merges);
     if (!json_is_array(merges))
         return err_set(err, -EINVAL, "%s has no list model.merges", path);
-    if (n > TOKENS_MAX)
-        return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n, TOKENS_MAX);
-    new_merges(b, n);
+    if (n > BPE_TOKENS_MAX)
+        return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n, BPE_TOKENS_MAX);
+    bpe_new_merges(b, n);
     AUTO(str_done) struct str l = {0}, r = {0}, both = {0};
     for (size_t i = 0; i < n; i++) {
         json_t *m = json_array_get(merges, i);
@@ -135,7 +66,7 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
         if (!l.n || !r.n || !x || !y || !z)
             return err_set(err, -EINVAL, "%s: merge %zu does not name tokens of the vocabulary", path,
                            i);
-        add_merge(b, (struct merge){(int32_t)json_integer_value(x), (int32_t)json_integer_value(y),
+        bpe_add_merge(b, (struct merge){(int32_t)json_integer_value(x), (int32_t)json_integer_value(y),
                                     (int32_t)json_integer_value(z), (int32_t)i});
     }
     return 0;
@@ -199,24 +130,6 @@ static int read_normalizer(struct bpe *b, json_t *norm, const char *path, struct
     return 0;
 }
 
-static int longest_first(const void *x, const void *y, void *bpe)
-{
-    const struct token *tokens = ((const struct bpe *)bpe)->tokens;
-    size_t a = tokens[*(const int32_t *)x].n, b = tokens[*(const int32_t *)y].n;
-    return a < b ? 1 : a > b ? -1 : 0;
-}
-
-static int compile(struct bpe *b, const char *regex, const char *path, struct err *err)
-{
-    int code;
-    PCRE2_SIZE at;
-    b->regex = pcre2_compile((PCRE2_SPTR)regex, strlen(regex),
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
-    if (!b->regex)
-        return err_set(err, -EINVAL, "%s: its Split regex is bad at character %zu", path, at);
-    return 0;
-}
-
 static int read_added(struct bpe *b, json_t *row, size_t i, const char *path, struct err *err)
 {
     static const char *const flags[] = {"lstrip", "rstrip", "single_word"};
@@ -230,7 +143,7 @@ static int read_added(struct bpe *b, json_t *row, size_t i, const char *path, st
     json_t *id = json_object_get(row, "id");
     size_t n;
     const char *other = json_is_integer(id) ? bpe_token(b, (int32_t)CLAMP(json_integer_value(id), -1,
-                                                                          TOKENS_MAX), &n)
+                                                                          BPE_TOKENS_MAX), &n)
                                             : NULL;
     if (other && strcmp(other, text) != 0)
         return err_set(err, -EINVAL, "%s: added token %.40s has the id %lld of another token", path,
@@ -252,7 +165,7 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
     json_object_foreach(vocab, key, value)
     {
         struct token t = {0};
-        if (decode_token(key, &t.s, &t.n) < 0)
+        if (bpe_decode_letters(key, strlen(key), &t.s, &t.n) < 0)
             return err_set(err, -EINVAL, "%s: token \"%.40s\" is not in the byte alphabet", path, key);
         size_t n;
         json_int_t i = json_integer_value(value);
@@ -265,9 +178,8 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
         if (t.n == 1)
             b->of_byte[(uint8_t)t.s[0]] = (int32_t)json_integer_value(value);
     }
-    for (int i = 0; i < 256; i++)
-        if (b->of_byte[i] < 0)
-            return err_set(err, -EINVAL, "%s has no token for the byte 0x%02x", path, i);
+    if ((rc = bpe_check_bytes(b, path, err)) < 0)
+        return rc;
     rc = read_merges(b, vocab, json_object_get(model, "merges"), path, err);
     if (rc < 0)
         return rc;
@@ -279,11 +191,7 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
         if (rc < 0)
             return rc;
     }
-    b->added = mem_alloc((size_t)b->n_tokens * sizeof *b->added);
-    for (int k = 0; k < b->n_tokens; k++)
-        if (b->tokens[k].added)
-            b->added[b->n_added++] = k;
-    qsort_r(b->added, (size_t)b->n_added, sizeof *b->added, longest_first, b);
+    bpe_list_added(b);
 
     const char *regex = NULL;
     rc = read_normalizer(b, json_object_get(root, "normalizer"), path, err);
@@ -293,7 +201,7 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
         return rc;
     if (!regex)
         return err_set(err, -ENOTSUP, "%s: its pre_tokenizer has no Split with a Regex", path);
-    return compile(b, regex, path, err);
+    return bpe_compile(b, regex, path, err);
 }
 
 /* tokenizer_config.json has the last word on which added tokens are special, as in transformers: a
@@ -356,10 +264,6 @@ int bpe_open(const char *dir, struct bpe **ret, struct err *err)
 
 /* a file of ranks */
 
-#define QWEN_REGEX                                                                                 \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"                               \
-    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
 /* Bytes decoded in place of the text; -1 when it is no base64. */
 static int base64(const char *s, size_t n, char *ret)
 {
@@ -383,58 +287,41 @@ static int base64(const char *s, size_t n, char *ret)
     return out;
 }
 
-struct by_bytes {
-    int32_t *ids; /* -1: an empty slot */
-    size_t n_slots;
-};
-
-static size_t bytes_slot(const struct bpe *b, const struct by_bytes *t, const char *s, size_t n)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (uint8_t)s[i]) * 0x100000001b3u;
-    for (size_t i = (size_t)(h ^ h >> 32);; i++) {
-        int32_t id = t->ids[i & (t->n_slots - 1)];
-        if (id < 0 || (b->tokens[id].n == n && memcmp(b->tokens[id].s, s, n) == 0))
-            return i & (t->n_slots - 1);
-    }
-}
-
 /* Two neighbours merge when their bytes together are a token, lowest rank first: every cut of every
  * token into two tokens is a merge of that token's rank. */
 static void merges_from_ranks(struct bpe *b)
 {
-    struct by_bytes t = {.n_slots = 16};
+    struct bpe_bytes t = {.n_slots = 16};
     while (t.n_slots < 2 * (size_t)b->n_tokens)
         t.n_slots *= 2;
     t.ids = mem_alloc(t.n_slots * sizeof *t.ids);
     memset(t.ids, 0xff, t.n_slots * sizeof *t.ids);
     for (int32_t i = 0; i < b->n_tokens; i++)
         if (b->tokens[i].s)
-            t.ids[bytes_slot(b, &t, b->tokens[i].s, b->tokens[i].n)] = i;
+            t.ids[bpe_bytes_slot(b, &t, b->tokens[i].s, b->tokens[i].n)] = i;
     for (int pass = 0; pass < 2; pass++) {
         size_t n = 0;
         for (int32_t i = 0; i < b->n_tokens; i++) {
             const struct token *k = &b->tokens[i];
             for (size_t cut = 1; cut < k->n; cut++) {
-                int32_t l = t.ids[bytes_slot(b, &t, k->s, cut)];
-                int32_t r = l < 0 ? -1 : t.ids[bytes_slot(b, &t, k->s + cut, k->n - cut)];
+                int32_t l = t.ids[bpe_bytes_slot(b, &t, k->s, cut)];
+                int32_t r = l < 0 ? -1 : t.ids[bpe_bytes_slot(b, &t, k->s + cut, k->n - cut)];
                 if (r < 0)
                     continue;
                 n++;
                 if (pass == 1)
-                    add_merge(b, (struct merge){l, r, i, i});
+                    bpe_add_merge(b, (struct merge){l, r, i, i});
             }
         }
         if (pass == 0)
-            new_merges(b, n);
+            bpe_new_merges(b, n);
     }
     free(t.ids);
 }
 
 static int read_ranks(struct bpe *b, const char *text, size_t n, const char *path, struct err *err)
 {
-    int line = 0;
+    int line = 0, rc;
     for (size_t i = 0; i < n;) {
         const char *s = text + i, *nl = memchr(s, '\n', n - i);
         size_t len = nl ? (size_t)(nl - s) : n - i;
@@ -448,22 +335,21 @@ static int read_ranks(struct bpe *b, const char *text, size_t n, const char *pat
         int n_bytes = base64(s, n_base64, bytes);
         long rank = space ? strtol(space + 1, &end, 10) : -1;
         if (n_bytes < 1 || !space || end == space + 1 || end > s + len || rank < 0 ||
-            rank >= TOKENS_MAX) {
+            rank >= BPE_TOKENS_MAX) {
             free(bytes);
             return err_set(err, -EINVAL, "%s: line %d is not \"base64 rank\" with a rank below %d",
-                           path, line, TOKENS_MAX);
+                           path, line, BPE_TOKENS_MAX);
         }
         bytes[n_bytes] = 0;
-        put_token(b, (int32_t)rank, (struct token){.s = bytes, .n = (size_t)n_bytes});
+        bpe_put_token(b, (int32_t)rank, (struct token){.s = bytes, .n = (size_t)n_bytes});
         if (n_bytes == 1)
             b->of_byte[(uint8_t)bytes[0]] = (int32_t)rank;
     }
-    for (int i = 0; i < 256; i++)
-        if (b->of_byte[i] < 0)
-            return err_set(err, -EINVAL, "%s has no token for the byte 0x%02x", path, i);
+    if ((rc = bpe_check_bytes(b, path, err)) < 0)
+        return rc;
     merges_from_ranks(b);
     b->nfc = true;
-    return compile(b, QWEN_REGEX, path, err);
+    return bpe_compile(b, BPE_QWEN_REGEX, path, err);
 }
 
 int bpe_open_ranks(const char *path, struct bpe **ret, struct err *err)

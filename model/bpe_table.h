@@ -1,6 +1,9 @@
-/* What a tokenizer is made of; between bpe_file.c, which fills it, and bpe.c, which uses it. */
+/* What a tokenizer is made of; between bpe_file.c and bpe_gguf.c, which fill it, and
+ * bpe.c, which uses it. */
 #ifndef DESKHAND_MODEL_BPE_TABLE_H
 #define DESKHAND_MODEL_BPE_TABLE_H
+
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +41,32 @@ static inline size_t bpe_slot(const struct bpe *b, int32_t left, int32_t right)
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
     return (size_t)(h >> 32) & (b->n_slots - 1);
 }
+
+#define BPE_TOKENS_MAX (1 << 22)
+
+/* How Qwen cuts text into pieces. */
+#define BPE_QWEN_REGEX                                                                                 \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"                               \
+    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* From the printable alphabet of tokenizer.json to bytes, heap; -EINVAL for a letter outside it. */
+int bpe_decode_letters(const char *s, size_t n, char **ret, size_t *ret_n);
+
+void bpe_put_token(struct bpe *b, int32_t id, struct token t); /* takes t.s; id < BPE_TOKENS_MAX */
+void bpe_new_merges(struct bpe *b, size_t n);                  /* makes room for n */
+void bpe_add_merge(struct bpe *b, struct merge m);             /* the first of a pair counts */
+
+/* After the last token. */
+void bpe_list_added(struct bpe *b);
+int bpe_check_bytes(const struct bpe *b, const char *path, struct err *err);
+int bpe_compile(struct bpe *b, const char *regex, const char *path, struct err *err);
+
+/* Tokens by their bytes: a slot holds the id or -1, n_slots is a power of two above twice the
+ * number of tokens. */
+struct bpe_bytes {
+    int32_t *ids;
+    size_t n_slots;
+};
+size_t bpe_bytes_slot(const struct bpe *b, const struct bpe_bytes *t, const char *s, size_t n);
 
 #endif

@@ -119,9 +119,11 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
     struct builder b = {.bpe = bpe, .err = err, .n_ctx = c->n_ctx};
     b.im_start = need(&b, "<|im_start|>");
     b.im_end = need(&b, "<|im_end|>");
-    b.vision_start = need(&b, "<|vision_start|>");
-    b.vision_end = need(&b, "<|vision_end|>");
-    b.image_pad = need(&b, "<|image_pad|>");
+    if (c->vit.depth) {
+        b.vision_start = need(&b, "<|vision_start|>");
+        b.vision_end = need(&b, "<|vision_end|>");
+        b.image_pad = need(&b, "<|image_pad|>");
+    }
     if (b.rc == 0 && (r->n_messages < 1 || !str_eq(r->messages[0].role, "system"))) {
         control(&b, b.im_start);
         str_puts(&b.text, "system\n" SYSTEM_TEXT);

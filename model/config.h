@@ -17,7 +17,8 @@ struct vlm_config {
     bool tie_embeddings;  /* the head is the embedding */
 
     struct {
-        int depth, d_model, d_ff, n_heads;
+        int depth; /* 0: a model of text only */
+        int d_model, d_ff, n_heads;
         int patch_size, merge_size, temporal_patch_size;
         int window_size; /* pixels; a multiple of patch_size * merge_size */
         int tokens_per_second;
@@ -32,6 +33,11 @@ struct vlm_config {
 };
 
 int config_read(const char *dir, struct vlm_config *ret, struct err *err);
+/* The same from GGUF metadata. vision: the file with the vision tower, NULL: there is none, and
+ * vit.depth is 0. */
+struct gguf;
+int config_read_gguf(const struct gguf *text, const struct gguf *vision, struct vlm_config *ret,
+                     struct err *err);
 
 static inline bool config_is_eos(const struct vlm_config *c, int32_t id)
 {

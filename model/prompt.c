@@ -21,6 +21,9 @@ int prompt_check_patches(const struct vlm *m, const struct patches *p, struct er
 {
     const struct image_spec *s = &m->config.image;
 
+    if (!m->config.vit.depth)
+        return err_set(err, -ENOTSUP, "This model reads no pictures: its files hold no vision tower "
+                                      "(for GGUF, an mmproj file beside the model).");
     if (!p || !p->rows)
         return err_set(err, -EINVAL, "A picture part has no picture.");
     if (p->patch_size != s->patch_size || p->merge_size != s->merge_size)

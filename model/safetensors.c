@@ -286,3 +286,14 @@ const struct tensor *safetensors_find(const struct safetensors *s, const char *n
     e = find(s, other);
     return e ? &e->t : NULL;
 }
+
+int safetensors_count(const struct safetensors *s)
+{
+    return (int)s->n_entries;
+}
+
+const struct tensor *safetensors_at(const struct safetensors *s, int i, const char **ret_name)
+{
+    *ret_name = s->entries[i].name;
+    return &s->entries[i].t;
+}

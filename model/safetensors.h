@@ -18,4 +18,8 @@ void safetensors_close(struct safetensors *s);
  * second one ("model.visual.", "model.language_model.") is found by it too. NULL: not there. */
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name);
 
+/* In the order of the names. */
+int safetensors_count(const struct safetensors *s);
+const struct tensor *safetensors_at(const struct safetensors *s, int i, const char **ret_name);
+
 #endif

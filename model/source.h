@@ -24,14 +24,24 @@ struct source_tensor {
 
 struct source;
 
-/* A folder in Hugging Face layout. The data lives until source_close(). */
-int source_open(const char *path, struct source **ret, struct err *err);
+/* A folder in Hugging Face layout; a folder with GGUF files; or a GGUF file. The vision tower of a
+ * GGUF model is the file `mmproj`, or with NULL the *mmproj*.gguf beside it; without one the model
+ * reads text only. The data lives until source_close(). */
+int source_open(const char *path, const char *mmproj, struct source **ret, struct err *err);
 void source_close(struct source *s);
+
+/* What was opened, for people: "safetensors" or "GGUF", and the files of a GGUF model. */
+const char *source_kind(const struct source *s);
+const char *source_text_path(const struct source *s);   /* the folder or the file */
+const char *source_vision_path(const struct source *s); /* NULL: none of its own */
 
 int source_config(const struct source *s, struct vlm_config *ret, struct err *err);
 int source_tokenizer(const struct source *s, struct bpe **ret, struct err *err);
 
 bool source_find(const struct source *s, const char *name, struct source_tensor *ret);
+/* What lies in the files, under their own names. */
+int source_n_tensors(const struct source *s);
+const struct tensor *source_tensor_at(const struct source *s, int i, const char **ret_name);
 /* All values in order. */
 void source_to_f32(const struct source_tensor *t, float *ret);
 

@@ -75,7 +75,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
 {
     int r, n_ctx = o->n_ctx;
 
-    if ((r = source_open(dir, &m->src, err)) < 0 ||
+    if ((r = source_open(dir, o->mmproj, &m->src, err)) < 0 ||
         (r = source_config(m->src, &m->config, err)) < 0 ||
         (r = source_tokenizer(m->src, &m->bpe, err)) < 0)
         return r;
@@ -86,14 +86,15 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
                        c->n_ctx);
     if (n_ctx == 0)
         n_ctx = MIN(c->n_ctx, 16384);
-    if (c->d_head > BACKEND_MAX_D_HEAD || c->vit.d_model / c->vit.n_heads > BACKEND_MAX_D_HEAD)
+    int vit_head = c->vit.depth ? c->vit.d_model / c->vit.n_heads : 0;
+    if (c->d_head > BACKEND_MAX_D_HEAD || vit_head > BACKEND_MAX_D_HEAD)
         return err_set(err, -EINVAL, "Attention heads of %d and %d (vision); at most %d fit.",
-                       c->d_head, c->vit.d_model / c->vit.n_heads, BACKEND_MAX_D_HEAD);
+                       c->d_head, vit_head, BACKEND_MAX_D_HEAD);
     if ((r = backend_cpu_open(o->backend, o->precision, o->n_threads, &m->b, err)) < 0)
         return r;
     struct load l = {.src = m->src, .b = m->b, .n_steps = c->n_layers + c->vit.depth,
                      .on_progress = o->on_progress, .user = o->user};
-    if ((r = vit_load(&m->vit, c, &l, err)) < 0 ||
+    if ((c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0) ||
         (r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0)
         return r;
     m->n_params = l.n_params;
@@ -227,6 +228,8 @@ int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *
     return 0;
 }
 
+_Static_assert(1 + DRAFT_MAX <= BACKEND_FEW_ROWS, "a guess must change no bit");
+
 /* Runs generated tokens at s->n_keys..; the caller says how many of them count. */
 static int step(struct vlm *m, struct seq *s, const int32_t *ids, int n, int delta, float *logits,
                 struct err *err)
@@ -253,7 +256,7 @@ struct pass {
 };
 
 static int guess(const struct vlm *m, const struct decoder *d, const struct draft *said,
-                 const struct pass *p, int32_t *ret)
+                 int32_t *ret)
 {
     int want = d->r->n_draft < 0 ? 0 : d->r->n_draft == 0 ? DRAFT_MAX : d->r->n_draft;
     int left = (d->r->max_tokens > 0 ? d->r->max_tokens : 512) - d->reply.n_generated - 1;
@@ -269,28 +272,6 @@ static int guess(const struct vlm *m, const struct decoder *d, const struct draf
     return draft_guess(said, MIN(room, want), ret);
 }
 
-/* Chooses with logits that come from one token alone whenever those of a draft leave a doubt: sums
- * over many rows are rounded in another order than those over one. */
-static int choose(struct vlm *m, struct decoder *d, struct pass *p, int delta, float **logits,
-                  int32_t *ret_id, struct err *err)
-{
-    bool sure;
-    int r = decoder_choose(d, *logits, ret_id, &sure, err);
-
-    if (r < 0 || sure || p->n <= 1)
-        return r;
-    decoder_unchoose(d);
-    p->ids[0] = p->ids[p->at];
-    p->n = 1;
-    p->at = 0;
-    m->seq.n_keys--;
-    if ((r = step(m, &m->seq, p->ids, 1, delta, m->logits, err)) < 0)
-        return r;
-    m->seq.n_keys++;
-    *logits = m->logits;
-    return decoder_choose(d, *logits, ret_id, &sure, err);
-}
-
 static int decode(struct vlm *m, struct decoder *d, int delta, struct draft *said, struct err *err)
 {
     struct pass p = {.n = 0};
@@ -299,7 +280,7 @@ static int decode(struct vlm *m, struct decoder *d, int delta, struct draft *sai
 
     for (;;) {
         float *logits = m->logits + (size_t)p.at * n_vocab;
-        if ((r = choose(m, d, &p, delta, &logits, &id, err)) < 0)
+        if ((r = decoder_choose(d, logits, &id, err)) < 0)
             return r;
         bool right = p.at + 1 < p.n && p.ids[p.at + 1] == id;
         if (!decoder_accept(d, id, logits))
@@ -319,7 +300,7 @@ static int decode(struct vlm *m, struct decoder *d, int delta, struct draft *sai
             return 0;
         draft_learn(said, p.at, n_guess);
         p.ids[0] = id;
-        n_guess = guess(m, d, said, &p, p.ids + 1);
+        n_guess = guess(m, d, said, p.ids + 1);
         p.n = 1 + n_guess;
         p.at = 0;
         d->reply.n_drafted += n_guess;

@@ -30,14 +30,15 @@ struct vlm_options {
     const char *precision;
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;
+    const char *mmproj;  /* the vision tower of a GGUF model, NULL: the *mmproj*.gguf beside it */
     /* May be NULL. Called from vlm_open's thread, share 0..1. */
     void (*on_progress)(void *user, float share);
     void *user;
 };
 
-/* `dir` is a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json,
- * preprocessor_config.json, generation_config.json). */
-int vlm_open(const char *dir, const struct vlm_options *o, struct vlm **ret, struct err *err);
+/* `path` is a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json,
+ * preprocessor_config.json, generation_config.json), a folder with a GGUF model, or its file. */
+int vlm_open(const char *path, const struct vlm_options *o, struct vlm **ret, struct err *err);
 void vlm_close(struct vlm *m);
 
 const struct image_spec *vlm_image_spec(const struct vlm *m);
@@ -47,7 +48,7 @@ struct vlm_info {
     char backend[32];  /* "avx512" ... */
     int64_t n_params;
     int n_layers, d_model, n_vocab, n_ctx;
-    int vit_depth, vit_d_model;
+    int vit_depth, vit_d_model; /* 0: a model of text only */
     int n_threads;
     size_t weight_bytes;
 };

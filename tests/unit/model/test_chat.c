@@ -19,7 +19,7 @@
 
 static char dir[64];
 static struct bpe *bpe;
-static struct vlm_config config = {.n_ctx = 1000};
+static struct vlm_config config = {.n_ctx = 1000, .vit.depth = 1};
 
 static void put_tokenizer(struct small_tokenizer t)
 {
