@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define BACKEND_MAX_D_HEAD 256
+#define BACKEND_FEW_ROWS 8
 
 enum weight_kind { WEIGHT_F32, WEIGHT_BF16 };
 
@@ -75,7 +76,8 @@ struct backend {
     void (*kv_alloc)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
     void (*kv_done)(struct backend *b, struct kv_store *kv);
 
-    /* out [n, ld_out] = (add ? out : 0) + x [n, w->n_in] W^T + bias */
+    /* out [n, ld_out] = (add ? out : 0) + x [n, w->n_in] W^T + bias. Of up to BACKEND_FEW_ROWS rows
+     * each gets the numbers it has alone, to the bit: guessed tokens and batches rely on it. */
     void (*linear)(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                    float *out, size_t ld_out, bool add);
     /* out = x / sqrt(mean(x^2) + eps) * w, rows of d; out may be x */

@@ -1,6 +1,5 @@
-/* Choosing is apart from accepting, so that a row of logits that came from a draft can be looked at
- * and thrown away: nothing changes before decoder_accept(), except the sampler's random numbers,
- * which are drawn once for each token whatever the way its logits came.
+/* Where the logits come from is not known here: from a pass of one token, from a row of a pass that
+ * checked a guess, from a batch. One row, one draw of random numbers, one token.
  *
  * A thought over its budget is closed by tokens that the model did not choose: they pass through
  * the grammar like any other, and the model goes on behind them as if it had said them. */
@@ -11,8 +10,6 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
-
-#define NEAR 1e-3f /* of the largest logit; different blockings of a sum stay far below */
 
 int decoder_init(struct decoder *d, const struct bpe *bpe, const struct vlm_config *c,
                  const struct vlm_request *r, struct err *err)
@@ -86,28 +83,11 @@ static int force_closing(struct decoder *d, struct err *err)
     return 0;
 }
 
-/* No other number is so near to the chosen one that rounding could turn them round. */
-static bool is_sure(const float *logits, int n, int32_t id)
-{
-    float top = 0, nearest = INFINITY;
-
-    for (int i = 0; i < n; i++) {
-        if (!isfinite(logits[i]))
-            continue;
-        top = fmaxf(top, fabsf(logits[i]));
-        if (i != id)
-            nearest = fminf(nearest, fabsf(logits[i] - logits[id]));
-    }
-    return nearest > NEAR * top;
-}
-
-int decoder_choose(struct decoder *d, float *logits, int32_t *ret_id, bool *ret_sure,
-                   struct err *err)
+int decoder_choose(struct decoder *d, float *logits, int32_t *ret_id, struct err *err)
 {
     const struct vlm_request *r = d->r;
     int r2;
 
-    *ret_sure = true;
     if (d->n_forced == 0 && r->max_think_tokens > 0 && !d->closed &&
         d->think.place == THINK_INSIDE && d->n_think >= r->max_think_tokens &&
         writer_is_whole(&d->writer) && (r2 = force_closing(d, err)) < 0)
@@ -118,22 +98,13 @@ int decoder_choose(struct decoder *d, float *logits, int32_t *ret_id, bool *ret_
     }
     for (int i = bpe_n_tokens(d->bpe); i < d->config->n_vocab; i++)
         logits[i] = -INFINITY;
-    d->drawn_from = d->sampler.state;
     int32_t id = sampler_next(&d->sampler, logits, r->grammar ? is_allowed : NULL, d);
     if (id < 0 && !(r->grammar && r->grammar->may_end(r->grammar->data, d->state)))
         return err_set(err, -EPROTO, "No token may follow: %s.",
                        r->grammar ? "the grammar allows none of the vocabulary"
                                   : "the model gave no finite number");
-    if (id >= 0)
-        *ret_sure = is_sure(logits, d->config->n_vocab, id);
     *ret_id = id < 0 || config_is_eos(d->config, id) ? -1 : id;
     return 0;
-}
-
-void decoder_unchoose(struct decoder *d)
-{
-    if (d->n_forced == 0)
-        d->sampler.state = d->drawn_from;
 }
 
 /* log softmax at id */

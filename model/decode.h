@@ -17,7 +17,6 @@ struct decoder {
     const struct vlm_config *config;
     const struct vlm_request *r;
     struct sampler sampler;
-    uint64_t drawn_from; /* the sampler's state before the last choice */
     struct writer writer;
     struct think think;
     int n_think; /* tokens of the thought */
@@ -35,11 +34,8 @@ int decoder_init(struct decoder *d, const struct bpe *bpe, const struct vlm_conf
 void decoder_done(struct decoder *d);
 
 /* The token that follows logits [n_vocab] (rows beyond the tokenizer are overwritten); -1 when the
- * reply ends. *ret_sure false: another token is so near that rounding could have decided. */
-int decoder_choose(struct decoder *d, float *logits, int32_t *ret_id, bool *ret_sure,
-                   struct err *err);
-/* As if decoder_choose() had not been called: its logits were not good enough. */
-void decoder_unchoose(struct decoder *d);
+ * reply ends. */
+int decoder_choose(struct decoder *d, float *logits, int32_t *ret_id, struct err *err);
 /* Takes the token that was chosen; false when the reply is over (reply.stop says why). */
 bool decoder_accept(struct decoder *d, int32_t id, const float *logits);
 /* Closes the text after the last token and gives the reply away: ret is zeroed or has the numbers

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define DRAFT_MAX 7 /* tokens of a guess */
+#define DRAFT_MAX 7 /* tokens of a guess; with the one before it BACKEND_FEW_ROWS */
 
 struct draft {
     int32_t *ids; /* all that was said: earlier replies, the prompt, the reply so far; owned */

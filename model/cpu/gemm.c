@@ -123,23 +123,25 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows)
                    sizeof(float) * (size_t)n_cols);
 }
 
-static void panel_one_row(const struct linear *l, int panel)
+static void panel_one_row(const struct linear *l, int panel, int row)
 {
     const struct weight *w = l->w;
+    const float *x = l->x + (size_t)row * l->ld_x;
+    float *out = l->out + (size_t)row * l->ld_out;
     int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col);
     float y[PANEL] __attribute__((aligned(64))) = {0};
     size_t at = (size_t)panel * (size_t)w->n_in * PANEL;
 
     if (l->add)
-        memcpy(y, l->out + col, sizeof(float) * (size_t)n_cols);
+        memcpy(y, out + col, sizeof(float) * (size_t)n_cols);
     if (w->bias)
         for (int j = 0; j < n_cols; j++)
             y[j] += w->bias[col + j];
     if (w->kind == WEIGHT_BF16)
-        l->k->gemv_bf16(w->n_in, l->x, (const uint16_t *)w->data + at, y);
+        l->k->gemv_bf16(w->n_in, x, (const uint16_t *)w->data + at, y);
     else
-        l->k->gemv_f32(w->n_in, l->x, (const float *)w->data + at, y);
-    memcpy(l->out + col, y, sizeof(float) * (size_t)n_cols);
+        l->k->gemv_f32(w->n_in, x, (const float *)w->data + at, y);
+    memcpy(out + col, y, sizeof(float) * (size_t)n_cols);
 }
 
 static void linear_task(void *ctx, int task)
@@ -151,8 +153,10 @@ static void linear_task(void *ctx, int task)
     int p1 = MIN(p0 + l->panels_per_task, n_panels);
 
     for (int p = p0; p < p1; p++) {
-        if (l->n == 1)
-            panel_one_row(l, p);
+        /* while the panel is in the cache; each sum has the order that it has alone */
+        if (l->n <= BACKEND_FEW_ROWS)
+            for (int i = 0; i < l->n; i++)
+                panel_one_row(l, p, i);
         else
             panel_rows(l, p, row, MIN(CHUNK_ROWS, l->n - row));
     }
