@@ -189,7 +189,7 @@ int bench_run(const char *model_dir, const struct bench_options *o, FILE *out, s
             b.decode_tokens_s, b.n_generated);
     fprintf(out, "step      %8.1f ms, of a screen seen before %.1f ms\n", b.step_ms,
             b.warm_step_ms);
-    fprintf(out, "machine   %8.1f GFLOP/s in f32, memory %.1f GB/s\n", b.peak_gflops,
+    fprintf(out, "machine   %8.1f GFLOP/s in this precision, memory %.1f GB/s\n", b.peak_gflops,
             b.bandwidth_gb_s);
     return 0;
 }

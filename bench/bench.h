@@ -26,7 +26,7 @@ struct bench_result {
     double warm_step_ms;         /* the same prompt again: features and KV cache are there */
     double prefill_tokens_s, decode_tokens_s;
     double vision_gflops, prefill_gflops; /* floating point operations of the plan over time */
-    double peak_gflops;          /* f32 fused multiply-add of all threads, measured now */
+    double peak_gflops;          /* multiply-adds in registers of all threads, measured now */
     double bandwidth_gb_s;       /* reading memory with all threads, measured now */
 };
 int bench_measure(const char *model_dir, const struct bench_options *o, struct bench_result *ret,

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <string.h>
 
 int mrope_positions(int n, const struct mrope_image *images, int n_images, int tokens_per_second,
                     int32_t *ret_pos)
@@ -44,19 +45,37 @@ static float frequency(int j, int d, double theta)
     return 1.0f / powf((float)theta, (float)(2 * j) / (float)d);
 }
 
+/* How far back the same position was, 0: unknown. In a picture the time and the row repeat at once and
+ * the column after a row, which saves most of the sines. */
+static int same_before(const int32_t *p, int i)
+{
+    int line = 0;
+
+    if (i > 0 && p[i] == p[i - 1])
+        return 1;
+    for (int back = 2; back <= i && back < 256 && !line; back++)
+        line = p[i - back] == p[i] ? back : 0;
+    return line;
+}
+
 void mrope_angles(const int32_t *pos, int ld_pos, int n, int d_head, const int section[3],
                   double theta, float *ret_cos, float *ret_sin)
 {
     int half = d_head / 2;
+    AUTO_FREE int *back = mem_alloc(sizeof(int) * 3 * (size_t)n);
 
+    for (int i = 0; i < 3 * n; i++)
+        back[i] = same_before(pos + (size_t)(i / n) * (size_t)ld_pos, i % n);
     for (int j = 0; j < half; j++) {
         int axis = j < section[0] ? 0 : j < section[0] + section[1] ? 1 : 2;
         const int32_t *p = pos + (size_t)axis * (size_t)ld_pos;
         float f = frequency(j, d_head, theta);
-        for (int i = 0; i < n; i++) {
+        float *c = ret_cos + j, *s = ret_sin + j;
+        for (int i = 0; i < n; i++, c += half, s += half) {
+            int b = back[axis * n + i];
             float a = (float)p[i] * f;
-            ret_cos[(size_t)i * (size_t)half + (size_t)j] = cosf(a);
-            ret_sin[(size_t)i * (size_t)half + (size_t)j] = sinf(a);
+            *c = b ? c[-b * half] : cosf(a);
+            *s = b ? s[-b * half] : sinf(a);
         }
     }
 }
@@ -64,15 +83,25 @@ void mrope_angles(const int32_t *pos, int ld_pos, int n, int d_head, const int s
 void mrope_vision_angles(const int *row, const int *col, int n, int d_head, float *ret_cos,
                          float *ret_sin)
 {
-    int half = d_head / 2, quarter = half / 2;
+    int half = d_head / 2, quarter = half / 2, n_pos = 0;
 
-    for (int j = 0; j < half; j++) {
-        const int *p = j < quarter ? row : col;
-        float f = frequency(j % quarter, half, 10000.0);
-        for (int i = 0; i < n; i++) {
-            float a = (float)p[i] * f;
-            ret_cos[(size_t)i * (size_t)half + (size_t)j] = cosf(a);
-            ret_sin[(size_t)i * (size_t)half + (size_t)j] = sinf(a);
+    for (int i = 0; i < n; i++)
+        n_pos = MAX(n_pos, MAX(row[i], col[i]) + 1);
+    /* [n_pos, quarter]: there are few rows and columns and many patches */
+    size_t line = (size_t)quarter * sizeof(float);
+    AUTO_FREE float *c = mem_alloc((size_t)n_pos * line), *s = mem_alloc((size_t)n_pos * line);
+    for (int j = 0; j < quarter; j++) {
+        float f = frequency(j, half, 10000.0);
+        for (int i = 0; i < n_pos; i++) {
+            c[i * quarter + j] = cosf((float)i * f);
+            s[i * quarter + j] = sinf((float)i * f);
         }
+    }
+    for (int i = 0; i < n; i++) {
+        float *to_c = ret_cos + (size_t)i * (size_t)half, *to_s = ret_sin + (size_t)i * (size_t)half;
+        memcpy(to_c, c + row[i] * quarter, line);
+        memcpy(to_c + quarter, c + col[i] * quarter, line);
+        memcpy(to_s, s + row[i] * quarter, line);
+        memcpy(to_s + quarter, s + col[i] * quarter, line);
     }
 }

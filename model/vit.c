@@ -84,6 +84,18 @@ int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct e
     return r < 0 ? r : merger_load(&v->merger, c, l, err);
 }
 
+static void scratch_done(struct vit *v, struct backend *b)
+{
+    free(v->x);
+    free(v->h);
+    free(v->qkv);
+    free(v->wide);
+    free(v->cosine);
+    free(v->sine);
+    b->kv_done(b, &v->kv);
+    v->n_scratch = 0;
+}
+
 void vit_done(struct vit *v, struct backend *b)
 {
     for (int i = 0; i < v->n_blocks && v->blocks; i++) {
@@ -98,6 +110,8 @@ void vit_done(struct vit *v, struct backend *b)
     b->weight_done(b, &v->patch_image);
     b->weight_done(b, &v->patch_video);
     merger_done(&v->merger, b);
+    if (v->n_scratch)
+        scratch_done(v, b);
     free(v->blocks);
     free(v->is_full);
 }
@@ -144,24 +158,38 @@ static void mlp(const struct vit *v, const struct vit_block *k, struct backend *
     }
 }
 
-int vit_encode(const struct vit *v, struct backend *b, const struct patches *p,
+/* Fresh pages for every picture would cost more than its norms. */
+static void scratch_for(struct vit *v, struct backend *b, int n)
+{
+    size_t d = (size_t)v->d, un = (size_t)n, half = d / (size_t)v->n_head / 2;
+
+    if (n <= v->n_scratch)
+        return;
+    if (v->n_scratch)
+        scratch_done(v, b);
+    v->x = mem_aligned(sizeof(float) * un * d);
+    v->h = mem_aligned(sizeof(float) * MAX(un, MLP_ROWS) * d);
+    v->qkv = mem_aligned(sizeof(float) * un * 3 * d);
+    v->wide = mem_aligned(sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner);
+    v->cosine = mem_aligned(sizeof(float) * un * half);
+    v->sine = mem_aligned(sizeof(float) * un * half);
+    b->kv_alloc(b, v->n_head, (int)half * 2, n, &v->kv);
+    v->n_scratch = n;
+}
+
+int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
                const atomic_bool *cancel, float **ret_rows, struct err *err)
 {
     int n = p->grid_t * p->grid_h * p->grid_w, d_head = v->d / v->n_head;
-    size_t d = (size_t)v->d, un = (size_t)n, unit = (size_t)(v->merge * v->merge);
+    size_t d = (size_t)v->d, unit = (size_t)(v->merge * v->merge);
     const struct weight *embed = p->n_temporal == 1 ? &v->patch_image : &v->patch_video;
     struct window_plan w;
-    struct kv_store kv;
     int r = 0;
 
-    AUTO_FREE float *x = mem_aligned(sizeof(float) * un * d);
-    AUTO_FREE float *h = mem_aligned(sizeof(float) * un * d);
-    AUTO_FREE float *qkv = mem_aligned(sizeof(float) * un * 3 * d);
-    AUTO_FREE float *wide = mem_aligned(sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner);
-    AUTO_FREE float *cosine = mem_aligned(sizeof(float) * un * (size_t)(d_head / 2));
-    AUTO_FREE float *sine = mem_aligned(sizeof(float) * un * (size_t)(d_head / 2));
+    scratch_for(v, b, n);
+    float *x = v->x, *h = v->h, *qkv = v->qkv, *wide = v->wide;
+    float *cosine = v->cosine, *sine = v->sine;
     window_plan(p->grid_t, p->grid_h, p->grid_w, v->merge, v->side, &w);
-    b->kv_alloc(b, v->n_head, d_head, n, &kv);
 
     b->linear(b, embed, p->rows, (size_t)embed->n_in, n, h, d, false);
     gather_groups(w.group, w.n_groups, unit * d * sizeof(float), h, x);
@@ -176,10 +204,10 @@ int vit_encode(const struct vit *v, struct backend *b, const struct patches *p,
         b->linear(b, &k->qkv, h, d, n, qkv, 3 * d, false);
         b->rope(b, qkv, 3 * d, n, v->n_head, d_head, cosine, sine);
         b->rope(b, qkv + d, 3 * d, n, v->n_head, d_head, cosine, sine);
-        b->kv_put(b, &kv, qkv + d, qkv + 2 * d, 3 * d, n, 0);
+        b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, n, 0);
         b->attend(b, &(struct attend){
                          .q = qkv, .ld_q = 3 * d, .out = h, .ld_out = d, .n_head = v->n_head,
-                         .scale = 1.0f / sqrtf((float)d_head), .kv = &kv,
+                         .scale = 1.0f / sqrtf((float)d_head), .kv = &v->kv,
                          .spans = v->is_full[i] ? w.frames : w.windows,
                          .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
         b->linear(b, &k->proj, h, d, n, x, d, true);
@@ -196,7 +224,6 @@ int vit_encode(const struct vit *v, struct backend *b, const struct patches *p,
         free(merged);
         *ret_rows = rows;
     }
-    b->kv_done(b, &kv);
     window_plan_done(&w);
     return r;
 }

@@ -27,6 +27,11 @@ struct vit {
     struct weight patch_image; /* both temporal slices summed: [d, 3 p p] */
     struct weight patch_video; /* [d, 3 t p p] */
     struct merger merger;
+
+    /* Scratch of vit_encode, kept for the next picture. */
+    int n_scratch; /* patches that fit */
+    float *x, *h, *qkv, *wide, *cosine, *sine;
+    struct kv_store kv;
 };
 
 int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err);
@@ -34,7 +39,7 @@ void vit_done(struct vit *v, struct backend *b);
 
 /* Features of every visual token, ret_rows [patches_n_tokens(p), d_out], heap. -ECANCELED when
  * *cancel becomes true. */
-int vit_encode(const struct vit *v, struct backend *b, const struct patches *p,
+int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
                const atomic_bool *cancel, float **ret_rows, struct err *err);
 
 /* merger.c: x [n_groups * merge^2, d] -> out [n_groups, d_out] */

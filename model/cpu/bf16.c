@@ -18,6 +18,12 @@ INLINE __m512bh load(const uint16_t *p)
     return (__m512bh)_mm512_loadu_si512(p);
 }
 
+/* The first n lanes, n at least 0. */
+INLINE __mmask16 first(int n)
+{
+    return n >= 16 ? 0xffff : n < 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+
 static void pack_row(int n, int n_pad, const float *src, uint16_t *dst)
 {
     int i = 0;
@@ -25,10 +31,10 @@ static void pack_row(int n, int n_pad, const float *src, uint16_t *dst)
     for (; i + 32 <= n; i += 32)
         _mm512_storeu_si512(dst + i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(src + i + 16),
                                                                   _mm512_loadu_ps(src + i)));
-    for (; i < n; i++)
-        dst[i] = bf16_from_f32(src[i]);
-    for (; i < n_pad; i++)
-        dst[i] = 0;
+    for (; i < n_pad; i += 16) {
+        __m512 x = _mm512_maskz_loadu_ps(first(n - i), src + i);
+        _mm256_mask_storeu_epi16(dst + i, first(n_pad - i), (__m256i)_mm512_cvtneps_pbh(x));
+    }
 }
 
 /* m is a constant after inlining. */

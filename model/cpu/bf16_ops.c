@@ -9,7 +9,10 @@
 #include <string.h>
 
 #define CHUNK_ROWS 96
-#define K_BLOCK_BF16 512 /* depth of a block of a panel: 32 KiB */
+#define WIDE_ROWS 192    /* a chunk where the weight is larger than the caches: it is read once a chunk */
+#define WIDE_BYTES (4 << 20)
+#define WIDE_PANELS 8    /* of a task then: its part of the result stays in the second-level cache */
+#define K_BLOCK_BF16 1024 /* depth of a block of a panel: 64 KiB */
 #define ROW_TILE 12
 
 struct pack {
@@ -64,16 +67,24 @@ struct linear {
     float *out;
     size_t ld_out;
     bool add;
-    uint16_t *rows; /* [n, ld_rows], x rounded */
+    uint16_t *rows; /* x rounded, block by block: [n_in / K_BLOCK_BF16, n, ld_rows] */
     size_t ld_rows;
-    int panels_per_task, n_panel_tasks;
+    int chunk_rows, panels_per_task, n_panel_tasks;
 };
+
+/* Rounded row i from input k on, a multiple of K_BLOCK_BF16. */
+static uint16_t *rounded(const struct linear *l, int i, int k)
+{
+    return l->rows + ((size_t)(k / K_BLOCK_BF16) * (size_t)l->n + (size_t)i) * l->ld_rows;
+}
 
 static void pack_rows(const struct linear *l, int row, int n_rows)
 {
-    for (int i = row; i < row + n_rows; i++)
-        l->k->pack_row(l->w->n_in, (int)ROUND_UP(l->w->n_in, 2), l->x + (size_t)i * l->ld_x,
-                       l->rows + (size_t)i * l->ld_rows);
+    for (int k = 0; k < l->w->n_in; k += K_BLOCK_BF16) {
+        int n = MIN(K_BLOCK_BF16, l->w->n_in - k);
+        for (int i = row; i < row + n_rows; i++)
+            l->k->pack_row(n, ROUND_UP(n, 2), l->x + (size_t)i * l->ld_x + k, rounded(l, i, k));
+    }
 }
 
 /* Rows row..row+n_rows-1 of one block of one panel. */
@@ -84,11 +95,18 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows, i
     const uint16_t *b = (const uint16_t *)w->data + ((size_t)panel * (size_t)k2 + (size_t)k) * 2 * PANEL;
     const float *bias = w->bias && k == 0 ? w->bias + col : NULL;
     bool add = l->add || k > 0;
+    /* Where the weight comes from memory, the next panel's block is fetched while this one is used. */
+    const uint16_t *next = b + (size_t)k2 * 2 * PANEL;
+    int n_tiles = (n_rows + ROW_TILE - 1) / ROW_TILE, n_lines = n_k2 * 2 / n_tiles;
+    if (l->chunk_rows != WIDE_ROWS || (panel + 1) * PANEL >= w->n_out)
+        n_lines = 0;
 
     for (int i = row; i < row + n_rows; i += ROW_TILE) {
         int m = MIN(ROW_TILE, row + n_rows - i);
-        const uint16_t *a = l->rows + (size_t)i * l->ld_rows + (size_t)k * 2;
+        const uint16_t *a = rounded(l, i, 2 * k);
         float *c = l->out + (size_t)i * l->ld_out + col;
+        for (int line = 0; line < n_lines; line++, next += 32)
+            __builtin_prefetch(next, 0, 2);
         if (n_cols == PANEL) {
             l->k->tile(m, add, bias, n_k2, a, l->ld_rows, b, c, l->ld_out);
             continue;
@@ -107,14 +125,14 @@ static void pack_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
 
-    pack_rows(l, task * CHUNK_ROWS, MIN(CHUNK_ROWS, l->n - task * CHUNK_ROWS));
+    pack_rows(l, task * l->chunk_rows, MIN(l->chunk_rows, l->n - task * l->chunk_rows));
 }
 
 static void linear_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
     int n_panels = ROUND_UP(l->w->n_out, PANEL) / PANEL, k2 = (l->w->n_in + 1) / 2;
-    int row = task / l->n_panel_tasks * CHUNK_ROWS, n_rows = MIN(CHUNK_ROWS, l->n - row);
+    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
     int p0 = task % l->n_panel_tasks * l->panels_per_task;
     int p1 = MIN(p0 + l->panels_per_task, n_panels);
     int n_whole = MIN(p1, l->w->n_out / PANEL) - p0;
@@ -137,18 +155,25 @@ void bf16_linear(struct backend *b, const struct weight *w, const float *x, size
 {
     struct cpu *c = (struct cpu *)b;
     int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
-    int n_chunks = ROUND_UP(n, CHUNK_ROWS) / CHUNK_ROWS;
+    bool wide = (size_t)w->n_out * (size_t)w->n_in * 2 > WIDE_BYTES && n > CHUNK_ROWS;
+    int chunk = wide ? WIDE_ROWS : CHUNK_ROWS, n_chunks = ROUND_UP(n, chunk) / chunk;
     /* An odd number of cache lines, so that the rows of a tile do not share cache sets. */
-    size_t ld_rows = (size_t)ROUND_UP(w->n_in, 64) + 32;
-    struct linear l = {c->bf16, w, x, ld_x, n, out, ld_out, add, .ld_rows = ld_rows};
+    size_t ld_rows = (size_t)MIN(K_BLOCK_BF16, ROUND_UP(w->n_in, 64)) + 32;
+    struct linear l = {c->bf16, w, x, ld_x, n, out, ld_out, add, .ld_rows = ld_rows,
+                       .chunk_rows = chunk};
 
     if (n < 1)
         return;
-    l.rows = cpu_scratch(c, (size_t)n * ld_rows * sizeof(*l.rows));
+    size_t n_blocks = (size_t)ROUND_UP(w->n_in, K_BLOCK_BF16) / K_BLOCK_BF16;
+    if (n == 1) /* one row needs no blocks and is read as a whole */
+        l.ld_rows = K_BLOCK_BF16;
+    l.rows = cpu_scratch(c, n_blocks * (size_t)n * l.ld_rows * sizeof(*l.rows));
     /* Enough tasks for an even end, each worth some microseconds. */
     int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
     int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
     l.panels_per_task = ROUND_UP(n_panels, split) / split;
+    if (wide)
+        l.panels_per_task = MIN(l.panels_per_task, WIDE_PANELS);
     l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
     if (l.n_panel_tasks > 1)
         pool_run(c->pool, n_chunks, pack_task, &l);

@@ -88,11 +88,8 @@ static void cpu_silu_mul(struct backend *b, const float *x, int n, int d, float 
 static void gelu_task(void *ctx, int task)
 {
     const struct rows *r = ctx;
-    for (int i = task * r->rows_per_task; i < MIN(r->n, (task + 1) * r->rows_per_task); i++) {
-        float *x = r->out + (size_t)i * (size_t)r->d;
-        for (int j = 0; j < r->d; j++)
-            x[j] = x[j] * 0.5f * (1.0f + erff(x[j] * (float)M_SQRT1_2));
-    }
+    for (int i = task * r->rows_per_task; i < MIN(r->n, (task + 1) * r->rows_per_task); i++)
+        r->k->gelu(r->d, r->out + (size_t)i * (size_t)r->d);
 }
 
 static void cpu_gelu(struct backend *b, float *x, int n, int d)

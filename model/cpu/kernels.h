@@ -26,6 +26,7 @@ struct kernels {
     void (*row_scale)(int n, float *x, float f); /* n: multiple of 32 */
     void (*rms_norm)(int n, const float *x, const float *w, float eps, float *out);
     void (*silu_mul)(int n, const float *gate, const float *up, float *out);
+    void (*gelu)(int n, float *x);
     void (*rope)(int n_half, float *x, const float *cosine, const float *sine);
     /* For measuring: n rounds of burn_flops operations each; the sum of x. */
     float (*burn)(int n);

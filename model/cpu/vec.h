@@ -224,6 +224,31 @@ static void silu_mul(int n, const float *gate, const float *up, float *out)
         out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+/* erf to 2e-7 (Abramowitz and Stegun, 7.1.26). */
+INLINE vreg verf(vreg x)
+{
+    vreg a = vmax(x, -x);
+    vreg t = 1.0f / (1.0f + 0.3275911f * a);
+    vreg p = t * 1.061405429f - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = (p * t + 0.254829592f) * t;
+    vreg r = 1.0f - p * vexp(-a * a);
+    vi negative = x < 0.0f;
+    return (vreg)(((vi)r & ~negative) | ((vi)-r & negative));
+}
+
+static void gelu(int n, float *x)
+{
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        vreg v = load(x + i);
+        store(x + i, v * 0.5f * (1.0f + verf(v * 0.70710678f)));
+    }
+    for (; i < n; i++)
+        x[i] = x[i] * 0.5f * (1.0f + erff(x[i] * 0.70710678f));
+}
+
 static void rope(int n_half, float *x, const float *cosine, const float *sine)
 {
     float *y = x + n_half;
@@ -265,6 +290,6 @@ static float read_all(size_t n, const float *x)
 
 const struct kernels KERNELS = {
     KERNELS_NAME, tile,      gemv_f32, gemv_bf16, unpack_bf16, row_max,
-    row_exp,      row_scale, rms_norm, silu_mul,  rope,
+    row_exp,      row_scale, rms_norm, silu_mul,  gelu, rope,
     burn,         read_all,  VL * 2 * (MR == 12 ? 24 : 12),
 };
