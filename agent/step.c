@@ -96,9 +96,8 @@ static int64_t see(struct agent *a, int64_t now_us)
 
     AUTO(str_done) struct str text = {0};
     prompt_agent(t->goal, str_cstr(&t->history), &text);
-    if (t->no_think)
-        str_puts(&text, " /no_think"); /* must be the very last characters of the turn */
-    struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS};
+    struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS,
+                      .no_think = t->no_think};
     frame_dup(&job.frame, &s->before);
     a->job = worker_submit(a->worker, &job);
     step_enter(a, PHASE_THINK);

@@ -11,6 +11,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* A step's thought may have so many tokens; then it must act. A screen can say anything to a model,
+ * also "think on". */
+#define STEP_THINK_TOKENS 512
+
 struct worker {
     struct vlm *model;
     struct mailbox *in, *out;
@@ -89,6 +93,8 @@ static int answer(struct worker *w, struct job *j, struct news *news, struct err
         .n_messages = 1,
         .prefill = j->prefill,
         .max_tokens = j->max_tokens,
+        .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
+        .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
         .grammar = j->kind == JOB_ASK ? NULL : &grammar,
         .on_text = on_text,
         .user = &stream,
@@ -127,6 +133,7 @@ static void work(void *user)
             news->text = mem_strdup("");
         } else if (answer(w, j, news, &err) < 0) {
             news->kind = NEWS_FAILED;
+            news->code = err.code;
             news->text = mem_strdup(err.text);
         }
         atomic_store(&w->running, 0);

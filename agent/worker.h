@@ -18,6 +18,7 @@ struct job {
     char *text;         /* the user's turn after the picture, owned */
     char *prefill;      /* may be NULL, owned */
     int max_tokens;
+    bool no_think; /* answer at once, the way this checkpoint understands it */
 };
 
 struct news_timing {
@@ -31,6 +32,7 @@ struct news {
     uint64_t job;
     enum news_kind kind;
     char *text; /* a piece, the whole answer, or the sentence of the failure; owned */
+    int code; /* of the failure, negative errno: -E2BIG when the prompt does not fit the context */
     bool cancelled;
     int image_w, image_h; /* the picture the model saw (NEWS_DONE) */
     struct news_timing timing;
