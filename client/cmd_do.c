@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define STOP_US 15000000 /* between Ctrl+C and the stopped state */
@@ -19,6 +20,7 @@ struct doing {
     struct rpc rpc;
     struct progress progress;
     bool ask;          /* approvals are asked on the terminal */
+    int ask_fd;        /* where the answers come from */
     long task;         /* 0 until `start` was answered */
     json_t *early;     /* notifications before that */
     json_t *pending;   /* params of approve/deny while the question stands */
@@ -47,6 +49,8 @@ static bool is_end(const char *state)
 
 static void drop_question(struct doing *d)
 {
+    if (d->pending && d->ask)
+        fputc('\n', stderr); /* the line of the question was left without an answer */
     json_decref(d->pending);
     d->pending = NULL;
     d->rpc.ws.wake_fd[1] = -1;
@@ -83,7 +87,10 @@ static void on_verdict(struct doing *d, const json_t *params)
     }
     drop_question(d);
     d->pending = answer;
-    d->rpc.ws.wake_fd[1] = STDIN_FILENO;
+    d->rpc.ws.wake_fd[1] = d->ask_fd;
+    /* What was typed before the question is no answer to it. The agent itself may have typed it, into
+     * this very terminal. */
+    tcflush(d->ask_fd, TCIFLUSH);
     fputs("     approve? [y/N] ", stderr);
     fflush(stderr);
 }
@@ -140,7 +147,9 @@ static int start_task(struct doing *d)
 static int answer_question(struct doing *d, struct err *err)
 {
     char line[64];
-    ssize_t n = read(STDIN_FILENO, line, sizeof(line) - 1);
+    ssize_t n = read(d->ask_fd, line, sizeof(line) - 1);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0; /* Ctrl+C took back what had been typed */
     json_t *params = d->pending;
     bool yes = n > 0 && (line[0] == 'y' || line[0] == 'Y');
     d->pending = NULL;
@@ -148,6 +157,16 @@ static int answer_question(struct doing *d, struct err *err)
     if (!params)
         return 0;
     return rpc_send(&d->rpc, yes ? "approve" : "deny", params, err);
+}
+
+/* A terminal is opened anew, so that reading it without waiting is nobody else's business: Ctrl+C
+ * drops a line that poll() has promised, and a read that waits would keep the stop from going out. */
+static int open_answers(void)
+{
+    int fd = isatty(STDIN_FILENO)
+                 ? open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+                 : -1;
+    return fd >= 0 ? fd : STDIN_FILENO;
 }
 
 static int follow(struct doing *d)
@@ -196,6 +215,7 @@ int cmd_do(const struct cli *c)
     int rc = cli_connect(c, true, &d.rpc);
     if (rc)
         return rc;
+    d.ask_fd = d.ask ? open_answers() : STDIN_FILENO;
     d.early = json_array();
     d.rpc.on_note = on_note;
     d.rpc.user = &d;
@@ -218,6 +238,9 @@ int cmd_do(const struct cli *c)
     json_decref(d.verdict);
     json_decref(d.early);
     free(d.reason);
+    progress_done(&d.progress);
+    if (d.ask_fd != STDIN_FILENO)
+        close(d.ask_fd);
     rpc_close(&d.rpc);
     return rc;
 }

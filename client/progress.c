@@ -9,7 +9,16 @@
 #include "base/str.h"
 #include "client/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define TEXT_MAX 65536
+
+void progress_done(struct progress *p)
+{
+    free(p->text);
+    p->text = NULL;
+}
 
 void progress_break(struct progress *p)
 {
@@ -65,6 +74,19 @@ static void note_verdict(struct progress *p, const json_t *params)
     fputs(": ", p->out);
     cli_put(p->out, cli_text(params, "reason"));
     fputc('\n', p->out);
+    if (strcmp(cli_text(params, "verdict"), "confirm") != 0)
+        return;
+    /* all that a yes would be for */
+    const char *title = cli_text(params, "window_title"), *class = cli_text(params, "window_class");
+    if (p->text)
+        fprintf(p->out, "     text: %s\n", p->text);
+    if (title[0] || class[0]) {
+        fputs("     window: ", p->out);
+        cli_put(p->out, title);
+        fputs(" (", p->out);
+        cli_put(p->out, class);
+        fputs(")\n", p->out);
+    }
 }
 
 static void note_state(struct progress *p, const json_t *params)
@@ -96,6 +118,11 @@ void progress_note(struct progress *p, const char *method, const json_t *params)
         const char *d = cli_text(params, "describe");
         str_printable(&b, d, strlen(d), 120);
         snprintf(p->describe, sizeof(p->describe), "%s", str_cstr(&b));
+        str_done(&b);
+        free(p->text);
+        const char *text = cli_text(json_object_get(params, "action"), "text");
+        str_printable(&b, text, strlen(text), TEXT_MAX);
+        p->text = text[0] ? str_take(&b) : NULL;
         str_done(&b);
         progress_break(p);
     } else if (strcmp(method, "verdict") == 0) {

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xcb/xcb.h>
 
 #include <cmocka.h>
 
@@ -59,6 +60,25 @@ static void on_reply(void *cookie, json_t *id, json_t *result, int code, const c
     json_decref(result);
 }
 
+/* A window that is mapped while the window manager starts may be managed by nobody. */
+static bool has_wm(struct driver *d)
+{
+    static const char name[] = "_NET_CLIENT_LIST_STACKING";
+    xcb_connection_t *c = xcb_connect(d->x.display, NULL);
+    xcb_window_t root = xcb_setup_roots_iterator(xcb_get_setup(c)).data->root;
+    xcb_intern_atom_reply_t *atom =
+        xcb_intern_atom_reply(c, xcb_intern_atom(c, 0, sizeof name - 1, name), NULL);
+    xcb_get_property_reply_t *list =
+        atom ? xcb_get_property_reply(
+                   c, xcb_get_property(c, 0, root, atom->atom, XCB_ATOM_ANY, 0, 0), NULL)
+             : NULL;
+    bool yes = list && list->type != XCB_ATOM_NONE;
+    free(list);
+    free(atom);
+    xcb_disconnect(c);
+    return yes;
+}
+
 void driver_desk(struct driver *d, int w, int h)
 {
     static const char *const wm[] = {"openbox", NULL};
@@ -67,6 +87,9 @@ void driver_desk(struct driver *d, int w, int h)
     assert_non_null(mkdtemp(d->dir));
     assert_true(xvfb_start(&d->x, w, h, 24, NULL));
     driver_run(d, wm);
+    for (int i = 0; i < 400 && !has_wm(d); i++)
+        usleep(50000);
+    assert_true(has_wm(d));
 }
 
 void driver_agent(struct driver *d, const char *policy, int64_t approval_us, int port)
