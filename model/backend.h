@@ -33,6 +33,7 @@ struct weight {
     enum weight_kind kind; /* of `data` */
     void *data;            /* owned */
     float *bias;           /* [n_out padded], owned, NULL: none */
+    const struct lora_linear *lora; /* not the backend's business: see lora.h */
 };
 
 /* Keys and values of one attention layer, position by position; how they lie in memory is the

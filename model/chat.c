@@ -67,7 +67,7 @@ static void image(struct builder *b, const struct patches *p)
     }
     control(b, b->vision_start);
     if (b->rc == 0 && n > (size_t)MAX(b->n_ctx - b->n, 0))
-        b->rc = err_set(b->err, -EFBIG,
+        b->rc = err_set(b->err, -E2BIG,
                         "%d tokens of prompt and a picture of %zu; the model's context is %d", b->n, n,
                         b->n_ctx);
     if (b->rc < 0)
@@ -165,7 +165,7 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
     }
     str_done(&b.text);
     if (b.rc == 0 && b.n > c->n_ctx)
-        b.rc = err_set(err, -EFBIG, "the prompt has %d tokens; the model's context is %d", b.n,
+        b.rc = err_set(err, -E2BIG, "the prompt has %d tokens; the model's context is %d", b.n,
                        c->n_ctx);
     if (b.rc < 0) {
         free(b.ids);

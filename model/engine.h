@@ -7,6 +7,7 @@
 #include "model/config.h"
 #include "model/draft.h"
 #include "model/lm.h"
+#include "model/lora.h"
 #include "model/vit.h"
 #include "model/vlm.h"
 
@@ -43,6 +44,13 @@ struct vlm {
     struct feature features[ENGINE_FEATURES];
     uint64_t n_uses;
 
+    struct lora_file *merged; /* its tensors may be in use */
+    struct lora **adapters;
+    int n_adapters;
+    struct lora *attached; /* NULL: the plain model */
+    float attached_scale;
+    uint64_t salt; /* of the KV cache's keys while it is attached */
+
     float *logits;     /* [1 + DRAFT_MAX, n_vocab] */
     struct draft told; /* earlier replies */
     atomic_bool cancel;
@@ -67,6 +75,14 @@ int prompt_check_patches(const struct vlm *m, const struct patches *p, struct er
 int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt *ret,
                  struct err *err);
 void prompt_done(struct prompt *p);
+
+/* adapter.c */
+int adapter_merged(struct vlm *m, const struct vlm_options *o, struct err *err); /* before loading */
+int adapter_open_all(struct vlm *m, const struct vlm_options *o, struct err *err); /* after it */
+void adapter_close_all(struct vlm *m);
+/* name NULL or "": the plain model; scale 0: 1. */
+int adapter_use(struct vlm *m, const char *name, float scale, struct err *err);
+uint64_t adapter_vision_salt(const struct vlm *m);
 
 /* Runs what the cache does not hold; afterwards `logits` [n_vocab] belong to the prompt's last
  * position. */

@@ -9,6 +9,9 @@
 uint64_t kv_key_text(int32_t id);
 uint64_t kv_key_visual(uint64_t picture_hash, int t, int h, int w, int index);
 
+/* What marks the positions of an adapter at a scale: keys are combined with it by XOR. Not 0. */
+uint64_t kv_salt(const char *adapter, float scale);
+
 /* Length of the common beginning. */
 int kv_common(const uint64_t *a, int n_a, const uint64_t *b, int n_b);
 

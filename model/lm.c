@@ -7,6 +7,7 @@
 #include "model/lm.h"
 
 #include "base/mem.h"
+#include "model/lora.h"
 #include "model/mrope.h"
 
 #include <errno.h>
@@ -51,32 +52,52 @@ static void alloc_scratch(struct lm *m)
     m->sine = mem_aligned(sizeof(float) * n * half);
 }
 
-int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l, struct err *err)
+/* Loads, or tells an adapter of, all that comes from the checkpoint. */
+static int walk(struct lm *m, const struct vlm_config *c, struct load *l, struct err *err)
 {
     struct load_part head = {"lm_head", c->n_vocab};
     struct load_part tied = {"model.embed_tokens", c->n_vocab};
+    const char *embed = "model.embed_tokens.weight";
+    int64_t shape[] = {m->n_vocab, m->d};
+    struct lora_file *f = l->adapt ? lora_of(l->adapt) : l->lora;
     int r;
 
-    *m = (struct lm){.d = c->d_model, .n_head = c->n_heads, .n_kv_head = c->n_kv_heads,
-                     .d_head = c->d_head, .n_inner = c->d_ff, .n_layers = c->n_layers,
-                     .n_vocab = c->n_vocab, .n_ctx = n_ctx, .eps = c->rms_eps,
-                     .theta = c->rope_theta};
-    memcpy(m->section, c->mrope_section, sizeof(m->section));
-    m->layers = mem_zalloc(sizeof(*m->layers) * (size_t)m->n_layers);
-    int64_t shape[] = {m->n_vocab, m->d};
-    r = load_shaped(l, "model.embed_tokens.weight", shape, 2, &m->embed, err);
+    if (c->tie_embeddings && f && lora_file_saved(f, embed))
+        return err_set(err, -ENOTSUP,
+                       "The adapter replaces %s, which is this model's head too; that is not "
+                       "supported.",
+                       embed);
+    r = l->adapt ? lora_adapt_table(l->adapt, l, embed, shape, 2, &m->embed, err)
+                 : load_shaped(l, embed, shape, 2, &m->embed, err);
     for (int i = 0; i < m->n_layers && r == 0; i++)
         r = load_layer(m, &m->layers[i], i, l, err);
     if (r == 0)
         r = load_vector(l, 0, "model.norm.weight", m->d, &m->norm, err);
     if (r == 0)
         r = load_linear(l, 0, c->tie_embeddings ? &tied : &head, 1, m->d, false, &m->head, err);
+    return r;
+}
+
+int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l, struct err *err)
+{
+    *m = (struct lm){.d = c->d_model, .n_head = c->n_heads, .n_kv_head = c->n_kv_heads,
+                     .d_head = c->d_head, .n_inner = c->d_ff, .n_layers = c->n_layers,
+                     .n_vocab = c->n_vocab, .n_ctx = n_ctx, .eps = c->rms_eps,
+                     .theta = c->rope_theta};
+    memcpy(m->section, c->mrope_section, sizeof(m->section));
+    m->layers = mem_zalloc(sizeof(*m->layers) * (size_t)m->n_layers);
+    int r = walk(m, c, l, err);
     if (r == 0) {
         if (!c->tie_embeddings)
             l->n_params += (int64_t)m->n_vocab * m->d;
         alloc_scratch(m);
     }
     return r;
+}
+
+int lm_adapt(struct lm *m, const struct vlm_config *c, struct load *l, struct err *err)
+{
+    return walk(m, c, l, err);
 }
 
 void lm_done(struct lm *m, struct backend *b)
@@ -170,16 +191,16 @@ int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n
         if (cancel && atomic_load(cancel))
             return err_set(err, -ECANCELED, "Cancelled.");
         b->rms_norm(b, m->x, k->norm1, n, m->d, m->eps, m->h);
-        b->linear(b, &k->qkv, m->h, d, n, m->qkv, ld, false);
+        lora_run(b, &k->qkv, m->h, d, n, m->qkv, ld, false);
         b->rope(b, m->qkv + (size_t)from * ld, ld, rows, m->n_head, m->d_head,
                 m->cosine + (size_t)from * half, m->sine + (size_t)from * half);
         b->rope(b, m->qkv + n_q, ld, n, m->n_kv_head, m->d_head, m->cosine, m->sine);
         attention(m, b, i, runs, n_runs, from);
-        b->linear(b, &k->o, m->h, n_q, rows, x, d, true);
+        lora_run(b, &k->o, m->h, n_q, rows, x, d, true);
         b->rms_norm(b, x, k->norm2, rows, m->d, m->eps, m->h);
-        b->linear(b, &k->gate_up, m->h, d, rows, m->wide, 2 * ff, false);
+        lora_run(b, &k->gate_up, m->h, d, rows, m->wide, 2 * ff, false);
         b->silu_mul(b, m->wide, rows, m->n_inner, m->inner);
-        b->linear(b, &k->down, m->inner, ff, rows, x, d, true);
+        lora_run(b, &k->down, m->inner, ff, rows, x, d, true);
     }
     return 0;
 }
@@ -187,5 +208,5 @@ int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n
 void lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret)
 {
     b->rms_norm(b, m->x + (size_t)row * (size_t)m->d, m->norm, n, m->d, m->eps, m->h);
-    b->linear(b, &m->head, m->h, (size_t)m->d, n, ret, (size_t)m->n_vocab, false);
+    lora_run(b, &m->head, m->h, (size_t)m->d, n, ret, (size_t)m->n_vocab, false);
 }

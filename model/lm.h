@@ -43,6 +43,8 @@ struct lm {
 };
 
 int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l, struct err *err);
+/* Every place of the model that an adapter may change, told to l->adapt. */
+int lm_adapt(struct lm *m, const struct vlm_config *c, struct load *l, struct err *err);
 void lm_done(struct lm *m, struct backend *b);
 
 void lm_cache_init(struct lm_cache *k, const struct lm *m, struct backend *b, int n_ctx);

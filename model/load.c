@@ -3,6 +3,7 @@
 #include "model/load.h"
 
 #include "base/mem.h"
+#include "model/lora.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +23,12 @@ static void shape_text(const int64_t *shape, int rank, char *ret, size_t n)
 int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
                 struct source_tensor *ret, struct err *err)
 {
-    if (!source_find(l->src, name, ret))
+    const struct tensor *own = l->lora ? lora_file_saved(l->lora, name) : NULL;
+
+    if (own) {
+        *ret = (struct source_tensor){.rank = own->rank, .n_parts = 1, .parts = {*own}};
+        memcpy(ret->shape, own->shape, sizeof(ret->shape));
+    } else if (!source_find(l->src, name, ret))
         return err_set(err, -EINVAL, "The checkpoint has no tensor %s.", name);
     if (ret->rank != rank || memcmp(ret->shape, shape, sizeof(*shape) * (size_t)rank) != 0) {
         char found[128], want[128];
@@ -38,7 +44,7 @@ int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank
     return 0;
 }
 
-static void name_of(char *ret, size_t n, int layer, const char *format, const char *suffix)
+void load_name(char *ret, size_t n, int layer, const char *format, const char *suffix)
 {
     const char *d = strstr(format, "%d");
 
@@ -63,7 +69,9 @@ int load_vector(struct load *l, int layer, const char *name, int n, float **ret,
 {
     char full[160];
 
-    name_of(full, sizeof(full), layer, name, "");
+    load_name(full, sizeof(full), layer, name, "");
+    if (l->adapt)
+        return lora_adapt_vector(l->adapt, l, full, n, ret, err);
     float *v = mem_aligned(sizeof(float) * (size_t)n);
     int r = load_floats(l, full, n, v, err);
     if (r < 0) {
@@ -75,37 +83,61 @@ int load_vector(struct load *l, int layer, const char *name, int n, float **ret,
     return 0;
 }
 
+/* With l->merge and a pair for the part: *t becomes the sum, in memory that the caller frees. */
+static int merge_pair(struct load *l, int layer, const struct load_part *part, int n_in,
+                      struct source_tensor *t, float **ret, struct err *err)
+{
+    char name[160];
+    struct lora_pair p;
+
+    load_name(name, sizeof(name), layer, part->name, "");
+    if (!l->merge || !l->lora || !lora_file_pair(l->lora, name, &p))
+        return 0;
+    *ret = mem_alloc(sizeof(float) * (size_t)part->n_out * (size_t)n_in);
+    source_to_f32(t, *ret);
+    t->n_parts = 1;
+    t->parts[0] = (struct tensor){TENSOR_F32, 2, {part->n_out, n_in}, *ret};
+    return lora_merge(&p, name, part->n_out, n_in, *ret, err);
+}
+
 int load_linear(struct load *l, int layer, const struct load_part *parts, int n_parts, int n_in,
                 bool bias, struct weight *ret, struct err *err)
 {
     struct weight_part w[3 * SOURCE_MAX_PARTS];
     char name[160];
-    int n_out = 0, n_w = 0, at = 0, r;
+    float *merged[3] = {NULL, NULL, NULL};
+    int n_out = 0, n_w = 0, at = 0, r = 0;
 
     CHECK(n_parts <= 3);
+    if (l->adapt)
+        return lora_adapt_linear(l->adapt, l, layer, parts, n_parts, n_in, bias, ret, err);
     for (int i = 0; i < n_parts; i++)
         n_out += parts[i].n_out;
     AUTO_FREE float *sum = mem_alloc(sizeof(float) * (size_t)n_out);
     for (int i = 0; i < n_parts; i++) {
         int64_t shape[] = {parts[i].n_out, n_in};
         struct source_tensor t;
-        name_of(name, sizeof(name), layer, parts[i].name, ".weight");
-        if ((r = load_shaped(l, name, shape, 2, &t, err)) < 0)
-            return r;
+        load_name(name, sizeof(name), layer, parts[i].name, ".weight");
+        if ((r = load_shaped(l, name, shape, 2, &t, err)) < 0 ||
+            (r = merge_pair(l, layer, &parts[i], n_in, &t, &merged[i], err)) < 0)
+            goto out;
         for (int k = 0; k < t.n_parts; k++)
             w[n_w++] = (struct weight_part){t.parts[k].data, t.parts[k].dtype,
                                             (int)t.parts[k].shape[0]};
         if (!bias)
             continue;
-        name_of(name, sizeof(name), layer, parts[i].name, ".bias");
+        load_name(name, sizeof(name), layer, parts[i].name, ".bias");
         if ((r = load_floats(l, name, parts[i].n_out, sum + at, err)) < 0)
-            return r;
+            goto out;
         at += parts[i].n_out;
     }
     l->b->weight_pack(l->b, w, n_w, n_in, bias ? sum : NULL, ret);
     l->n_params += (int64_t)n_out * n_in + (bias ? n_out : 0);
     l->bytes += (size_t)n_out * (size_t)n_in * (ret->kind == WEIGHT_BF16 ? 2 : 4);
-    return 0;
+out:
+    for (int i = 0; i < n_parts; i++)
+        free(merged[i]);
+    return r;
 }
 
 void load_step(struct load *l)

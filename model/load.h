@@ -3,11 +3,18 @@
 #define DESKHAND_MODEL_LOAD_H
 
 #include "model/backend.h"
+#include "model/lora_file.h"
 #include "model/source.h"
+
+struct lora;
 
 struct load {
     const struct source *src;
     struct backend *b;
+    struct lora_file *lora; /* may be NULL: its full tensors replace the checkpoint's */
+    bool merge;             /* and its products are added to the weights */
+    /* May be NULL. Nothing is loaded: the adapter is told of each place that it might change. */
+    struct lora *adapt;
     int64_t n_params;
     size_t bytes; /* of packed weights */
     int n_steps, step;
@@ -30,5 +37,7 @@ int load_vector(struct load *l, int layer, const char *name, int n, float **ret,
 int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
                 struct source_tensor *ret, struct err *err);
 void load_step(struct load *l);
+/* "format" with the layer's number for its %d, and the suffix. */
+void load_name(char *ret, size_t n, int layer, const char *format, const char *suffix);
 
 #endif

@@ -4,6 +4,7 @@
 #include "model/vit.h"
 
 #include "base/mem.h"
+#include "model/lora.h"
 
 #define ROWS 256
 #define EPS 1e-6f /* fixed by the architecture, whatever the configuration says */
@@ -39,9 +40,9 @@ void merger_run(const struct merger *m, struct backend *b, const float *x, int n
     for (int i = 0; i < n_groups; i += ROWS) {
         int n = MIN(ROWS, n_groups - i);
         b->rms_norm(b, x + (size_t)i * (size_t)wide, m->norm, n * n_patches, d, EPS, h);
-        b->linear(b, &m->fc, h, (size_t)wide, n, g, (size_t)wide, false);
+        lora_run(b, &m->fc, h, (size_t)wide, n, g, (size_t)wide, false);
         b->gelu(b, g, n, wide);
-        b->linear(b, &m->out, g, (size_t)wide, n, out + (size_t)i * (size_t)m->out.n_out,
+        lora_run(b, &m->out, g, (size_t)wide, n, out + (size_t)i * (size_t)m->out.n_out,
                   (size_t)m->out.n_out, false);
     }
 }

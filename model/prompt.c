@@ -79,6 +79,8 @@ int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt
             p.keys[p.images[i].begin + j] =
                 kv_key_visual(q->hash, q->grid_t, q->grid_h, q->grid_w, j);
     }
+    for (int i = 0; i < p.n; i++)
+        p.keys[i] ^= m->salt;
     p.delta = mrope_positions(p.n, grids, p.n_images, m->config.vit.tokens_per_second, p.pos);
     p.counted = mem_zalloc(sizeof(bool) * (size_t)MAX(1, p.n_images));
     *ret = p;

@@ -230,13 +230,12 @@ static int check_index(const struct safetensors *s, json_t *map, struct err *err
     return 0;
 }
 
-int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
+static int open_all(const char *dir, const char *index, const char *file,
+                    struct safetensors **ret, struct err *err)
 {
     struct safetensors *s = mem_zalloc(sizeof *s);
-    AUTO_FREE char *index = file_join(dir, "model.safetensors.index.json");
     json_t *root = NULL, *map = NULL;
-    int rc = access(index, F_OK) == 0 ? open_index(s, dir, index, &root, &map, err)
-                                      : open_shard(s, dir, "model.safetensors", err);
+    int rc = index ? open_index(s, dir, index, &root, &map, err) : open_shard(s, dir, file, err);
     if (rc == 0 && s->n_entries) {
         qsort(s->entries, s->n_entries, sizeof *s->entries, by_name);
         for (size_t i = 1; i < s->n_entries && rc == 0; i++)
@@ -252,6 +251,18 @@ int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
     }
     *ret = s;
     return 0;
+}
+
+int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
+{
+    AUTO_FREE char *index = file_join(dir, "model.safetensors.index.json");
+    return open_all(dir, access(index, F_OK) == 0 ? index : NULL, "model.safetensors", ret, err);
+}
+
+int safetensors_open_file(const char *dir, const char *name, struct safetensors **ret,
+                          struct err *err)
+{
+    return open_all(dir, NULL, name, ret, err);
 }
 
 void safetensors_close(struct safetensors *s)

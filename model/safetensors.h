@@ -12,6 +12,9 @@ struct safetensors;
 /* After success every tensor lies inside its file, has the size that its type and shape want, and
  * overlaps no other. */
 int safetensors_open(const char *dir, struct safetensors **ret, struct err *err);
+/* One file of another name in the folder. */
+int safetensors_open_file(const char *dir, const char *name, struct safetensors **ret,
+                          struct err *err);
 void safetensors_close(struct safetensors *s);
 
 /* By the name of the first generation of checkpoints ("visual.", "model.", "lm_head.weight"); the

@@ -8,6 +8,7 @@
 #include "model/vit.h"
 
 #include "base/mem.h"
+#include "model/lora.h"
 #include "model/mrope.h"
 #include "model/window.h"
 
@@ -25,8 +26,16 @@ static int load_patch_embedding(struct vit *v, const struct vlm_config *c, struc
     int p = c->vit.patch_size, t = c->vit.temporal_patch_size, d = v->d;
     int64_t shape[] = {d, 3, t, p, p};
     struct source_tensor embed;
-    int r = load_shaped(l, "visual.patch_embed.proj.weight", shape, 5, &embed, err);
+    const char *name = "visual.patch_embed.proj.weight";
+    struct load own = *l;
+    struct weight video, still_image;
 
+    if (l->adapt) {
+        own.lora = lora_of(l->adapt);
+        if (!lora_file_saved(own.lora, name))
+            return 0;
+    }
+    int r = load_shaped(&own, name, shape, 5, &embed, err);
     if (r < 0)
         return r;
     size_t pp = (size_t)p * (size_t)p, still = 3 * pp, full = still * (size_t)t;
@@ -40,9 +49,16 @@ static int load_patch_embedding(struct vit *v, const struct vlm_config *c, struc
                     sum[o * still + ch * pp + i] += row[(ch * (size_t)t + s) * pp + i];
     }
     struct weight_part part = {embed.parts[0].data, embed.parts[0].dtype, d};
-    l->b->weight_pack(l->b, &part, 1, (int)full, NULL, &v->patch_video);
+    l->b->weight_pack(l->b, &part, 1, (int)full, NULL, &video);
     struct weight_part image = {sum, TENSOR_F32, d};
-    l->b->weight_pack(l->b, &image, 1, (int)still, NULL, &v->patch_image);
+    l->b->weight_pack(l->b, &image, 1, (int)still, NULL, &still_image);
+    if (l->adapt) {
+        lora_adapt_swap(l->adapt, &v->patch_video, &video);
+        lora_adapt_swap(l->adapt, &v->patch_image, &still_image);
+        return 0;
+    }
+    v->patch_video = video;
+    v->patch_image = still_image;
     l->n_params += (int64_t)full * d;
     return 0;
 }
@@ -67,6 +83,21 @@ static int load_block(struct vit *v, struct vit_block *k, int i, struct load *l,
     return 0;
 }
 
+/* Loads, or tells an adapter of, all that comes from the checkpoint. */
+static int walk(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err)
+{
+    int r = load_patch_embedding(v, c, l, err);
+
+    for (int i = 0; i < v->n_blocks && r == 0; i++)
+        r = load_block(v, &v->blocks[i], i, l, err);
+    return r < 0 ? r : merger_load(&v->merger, c, l, err);
+}
+
+int vit_adapt(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err)
+{
+    return walk(v, c, l, err);
+}
+
 int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err)
 {
     *v = (struct vit){.d = c->vit.d_model, .n_head = c->vit.n_heads, .n_inner = c->vit.d_ff,
@@ -77,11 +108,7 @@ int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct e
     for (int i = 0; i < c->vit.n_full; i++)
         if (c->vit.full[i] >= 0 && c->vit.full[i] < v->n_blocks)
             v->is_full[c->vit.full[i]] = true;
-
-    int r = load_patch_embedding(v, c, l, err);
-    for (int i = 0; i < v->n_blocks && r == 0; i++)
-        r = load_block(v, &v->blocks[i], i, l, err);
-    return r < 0 ? r : merger_load(&v->merger, c, l, err);
+    return walk(v, c, l, err);
 }
 
 static void scratch_done(struct vit *v, struct backend *b)
@@ -152,9 +179,9 @@ static void mlp(const struct vit *v, const struct vit_block *k, struct backend *
         int rows = MIN(MLP_ROWS, n - i);
         float *xi = x + (size_t)i * d;
         b->rms_norm(b, xi, k->norm2, rows, v->d, EPS, h);
-        b->linear(b, &k->gate_up, h, d, rows, wide, 2 * m, false);
+        lora_run(b, &k->gate_up, h, d, rows, wide, 2 * m, false);
         b->silu_mul(b, wide, rows, v->n_inner, inner);
-        b->linear(b, &k->down, inner, m, rows, xi, d, true);
+        lora_run(b, &k->down, inner, m, rows, xi, d, true);
     }
 }
 
@@ -191,7 +218,7 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
     float *cosine = v->cosine, *sine = v->sine;
     window_plan(p->grid_t, p->grid_h, p->grid_w, v->merge, v->side, &w);
 
-    b->linear(b, embed, p->rows, (size_t)embed->n_in, n, h, d, false);
+    lora_run(b, embed, p->rows, (size_t)embed->n_in, n, h, d, false);
     gather_groups(w.group, w.n_groups, unit * d * sizeof(float), h, x);
     angles(v, p, &w, cosine, sine);
     for (int i = 0; i < v->n_blocks; i++) {
@@ -201,7 +228,7 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
             break;
         }
         b->rms_norm(b, x, k->norm1, n, v->d, EPS, h);
-        b->linear(b, &k->qkv, h, d, n, qkv, 3 * d, false);
+        lora_run(b, &k->qkv, h, d, n, qkv, 3 * d, false);
         b->rope(b, qkv, 3 * d, n, v->n_head, d_head, cosine, sine);
         b->rope(b, qkv + d, 3 * d, n, v->n_head, d_head, cosine, sine);
         b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, n, 0);
@@ -210,7 +237,7 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
                          .scale = 1.0f / sqrtf((float)d_head), .kv = &v->kv,
                          .spans = v->is_full[i] ? w.frames : w.windows,
                          .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
-        b->linear(b, &k->proj, h, d, n, x, d, true);
+        lora_run(b, &k->proj, h, d, n, x, d, true);
         mlp(v, k, b, x, n, h, wide);
     }
     if (r == 0) {

@@ -35,6 +35,8 @@ struct vit {
 };
 
 int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err);
+/* Every place of the tower that an adapter may change, told to l->adapt. */
+int vit_adapt(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err);
 void vit_done(struct vit *v, struct backend *b);
 
 /* Features of every visual token, ret_rows [patches_n_tokens(p), d_out], heap. -ECANCELED when

@@ -35,6 +35,7 @@ void vlm_close(struct vlm *m)
     if (!m)
         return;
     if (m->b) {
+        adapter_close_all(m);
         seq_done(&m->seq, m);
         vit_done(&m->vit, m->b);
         lm_done(&m->lm, m->b);
@@ -45,6 +46,7 @@ void vlm_close(struct vlm *m)
     free(m->logits);
     draft_done(&m->told);
     bpe_close(m->bpe);
+    lora_file_close(m->merged);
     source_close(m->src);
     free(m);
 }
@@ -90,12 +92,14 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     if (c->d_head > BACKEND_MAX_D_HEAD || vit_head > BACKEND_MAX_D_HEAD)
         return err_set(err, -EINVAL, "Attention heads of %d and %d (vision); at most %d fit.",
                        c->d_head, vit_head, BACKEND_MAX_D_HEAD);
-    if ((r = backend_cpu_open(o->backend, o->precision, o->n_threads, &m->b, err)) < 0)
+    if ((r = adapter_merged(m, o, err)) < 0 ||
+        (r = backend_cpu_open(o->backend, o->precision, o->n_threads, &m->b, err)) < 0)
         return r;
-    struct load l = {.src = m->src, .b = m->b, .n_steps = c->n_layers + c->vit.depth,
+    struct load l = {.src = m->src, .b = m->b, .lora = m->merged, .merge = true,
+                     .n_steps = c->n_layers + c->vit.depth,
                      .on_progress = o->on_progress, .user = o->user};
     if ((c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0) ||
-        (r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0)
+        (r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0 || (r = adapter_open_all(m, o, err)) < 0)
         return r;
     m->n_params = l.n_params;
     m->weight_bytes = l.bytes;
@@ -146,11 +150,12 @@ static int features_of(struct vlm *m, const struct patches *p, bool *counted,
                        struct vlm_reply *stats, const float **ret, struct err *err)
 {
     struct feature *oldest = &m->features[0];
+    uint64_t hash = p->hash ^ adapter_vision_salt(m);
     float *rows;
 
     for (int i = 0; i < ENGINE_FEATURES; i++) {
         struct feature *f = &m->features[i];
-        if (f->rows && f->hash == p->hash && f->t == p->grid_t && f->h == p->grid_h &&
+        if (f->rows && f->hash == hash && f->t == p->grid_t && f->h == p->grid_h &&
             f->w == p->grid_w) {
             f->used = ++m->n_uses;
             stats->n_visual_reused += *counted ? 0 : patches_n_tokens(p);
@@ -169,7 +174,7 @@ static int features_of(struct vlm *m, const struct patches *p, bool *counted,
     stats->n_visual += *counted ? 0 : patches_n_tokens(p);
     *counted = true;
     free(oldest->rows);
-    *oldest = (struct feature){p->hash, p->grid_t, p->grid_h, p->grid_w, rows, ++m->n_uses};
+    *oldest = (struct feature){hash, p->grid_t, p->grid_h, p->grid_w, rows, ++m->n_uses};
     *ret = rows;
     return 0;
 }
@@ -240,7 +245,7 @@ static int step(struct vlm *m, struct seq *s, const int32_t *ids, int n, int del
     for (int i = 0; i < n; i++) {
         lm_embed(&m->lm, ids[i], m->lm.x + (size_t)i * (size_t)m->lm.d);
         pos[i] = pos[n + i] = pos[2 * n + i] = s->n_keys + i + delta;
-        s->keys[s->n_keys + i] = kv_key_text(ids[i]);
+        s->keys[s->n_keys + i] = kv_key_text(ids[i]) ^ m->salt;
     }
     int r = lm_forward(&m->lm, m->b, &run, 1, pos, n, &m->cancel, err);
     if (r == 0)
@@ -334,7 +339,8 @@ int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *r
     int e;
 
     atomic_store(&m->cancel, false);
-    if ((e = decoder_init(&d, m->bpe, &m->config, r, err)) < 0)
+    if ((e = adapter_use(m, r->lora, r->lora_scale, err)) < 0 ||
+        (e = decoder_init(&d, m->bpe, &m->config, r, err)) < 0)
         return e;
     if ((e = prompt_build(m, r, &p, err)) < 0) {
         decoder_done(&d);
@@ -392,7 +398,8 @@ int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct e
     int e;
 
     atomic_store(&m->cancel, false);
-    if ((e = prompt_build(m, r, &p, err)) < 0)
+    if ((e = adapter_use(m, r->lora, r->lora_scale, err)) < 0 ||
+        (e = prompt_build(m, r, &p, err)) < 0)
         return e;
     if ((e = engine_prefill(m, &m->seq, &p, m->logits, &stats, err)) == 0) {
         *ret = mem_alloc(sizeof(float) * (size_t)m->config.n_vocab);
@@ -406,6 +413,8 @@ int vlm_encode_image(struct vlm *m, const struct patches *p, float **ret, struct
 {
     int r = prompt_check_patches(m, p, err);
 
+    if (r == 0)
+        r = adapter_use(m, NULL, 0, err);
     return r < 0 ? r : vit_encode(&m->vit, m->b, p, NULL, ret, err);
 }
 

@@ -22,6 +22,13 @@ enum vlm_no_think {
     VLM_NO_THINK_NONE     /* it never thinks, or cannot be told: the prompt stays as it is */
 };
 
+/* A LoRA adapter in a folder as PEFT writes it. */
+struct vlm_adapter {
+    const char *dir;
+    const char *name; /* what vlm_request.lora calls it; NULL: the folder's name */
+    bool merge;       /* into the weights while they are loaded: always on, costs nothing later */
+};
+
 struct vlm_options {
     int n_threads;       /* 0: the number of CPUs this process may use */
     const char *backend; /* NULL or "auto": the best of "generic", "avx2", "avx512", "avx512bf16" */
@@ -31,6 +38,8 @@ struct vlm_options {
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;
     const char *mmproj;  /* the vision tower of a GGUF model, NULL: the *mmproj*.gguf beside it */
+    const struct vlm_adapter *adapters; /* several may be loaded; at most one merged */
+    int n_adapters;
     /* May be NULL. Called from vlm_open's thread, share 0..1. */
     void (*on_progress)(void *user, float share);
     void *user;
@@ -85,6 +94,8 @@ struct vlm_request {
     int n_messages;
     const char *prefill;  /* beginning of the assistant's turn, may be NULL; not in the reply */
     int max_tokens;       /* 0: 512 */
+    const char *lora; /* an adapter of vlm_options; NULL or "": none */
+    float lora_scale; /* of what it adds, 0: 1 */
     enum vlm_think think;
     /* A "<think>" of more tokens is closed by the engine ("\n</think>\n\n"), then the model goes on.
      * 0: no limit. Prose without the tag is bounded by max_tokens alone. */
@@ -139,7 +150,7 @@ int vlm_tokenize(const struct vlm *m, const char *text, size_t n, bool parse_spe
 char *vlm_detokenize(const struct vlm *m, const int32_t *ids, int n, bool skip_special);
 /* Logits of the last prompt position, [n_vocab], heap; and the generated ids instead of text. */
 int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct err *err);
-/* Visual features after the merger, [n_tokens, d_model], heap. */
+/* Visual features of the plain model after the merger, [n_tokens, d_model], heap. */
 int vlm_encode_image(struct vlm *m, const struct patches *p, float **ret, struct err *err);
 /* The prompt's token ids (image pads expanded) and M-RoPE indices [3, n], heap. */
 int vlm_prompt(const struct vlm *m, const struct vlm_request *r, int32_t **ret_ids,

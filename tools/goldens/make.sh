@@ -23,4 +23,6 @@ make tests/golden/tokens_nano.json tools/goldens/tokenizer.py nano data/nano
 make tests/unit/vision/golden_resize.h tools/goldens/resize.py
 echo tests/golden/tiny >&2
 "$python" -B -W ignore tools/goldens/tiny.py tests/golden/tiny
+echo tests/golden/lora >&2 # needs peft==0.17.1
+"$python" -B -W ignore tools/goldens/lora.py tests/golden/tiny tests/golden/lora
 make tests/golden/model.json tools/goldens/model.py data/nano
