@@ -1,8 +1,12 @@
 """Write a training state as a Hugging Face folder: python export.py STATE.pt FOLDER (bf16, auxiliary heads dropped)."""
-import os, shutil, sys, torch
+
+import os
+import shutil
+import sys
+import torch
 from safetensors.torch import save_file
 
-AUX = ('ocr.', 'posh.', 'pq.', 'pk.', 'tq.', 'tk.', 'cq.', 'ck.', 'rd.')
+AUX = ('ocr.', 'posh.', 'pq.', 'pk.', 'tq.', 'tk.', 'cq.', 'ck.', 'rd.', 'place4.', 'place5.')
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -13,12 +17,18 @@ def main(src, dst):
     for k, v in c.get('ema', c['m']).items():
         if k.startswith(AUX):
             continue
-        if k.endswith('patch_embed.proj.weight'):      # one image is one frame doubled: halves that add up
+        if k.endswith('patch_embed.proj.weight'):  # one image is one frame doubled: halves that add up
             v = v.sum(2, keepdim=True).div(2).repeat(1, 1, 2, 1, 1)
         out[k] = v.to(torch.bfloat16).contiguous()
     save_file(out, dst + '/model.safetensors.new', metadata={'format': 'pt'})
     os.replace(dst + '/model.safetensors.new', dst + '/model.safetensors')
-    for f in ('config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'):
+    for f in (
+        'config.json',
+        'generation_config.json',
+        'preprocessor_config.json',
+        'tokenizer.json',
+        'tokenizer_config.json',
+    ):
         if not os.path.exists(f'{dst}/{f}'):
             shutil.copy(f'{os.environ.get("NANO_DATA", HERE + "/../../data/nano")}/{f}', f'{dst}/{f}')
 

@@ -7,8 +7,14 @@ which has PyGObject:
 
     xvfb-run -s "-screen 0 1024x768x24" sh -c 'openbox & python3 gen_real.py OUT SEED COUNT'
 """
-import json, os, random, sys, time
+
+import json
+import os
+import random
+import sys
+import time
 import gi
+
 gi.require_version('Gtk', '3.0')
 from gi.repository import Gtk, Gdk, Pango, GLib
 
@@ -16,7 +22,17 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from words import phrase, form_label, value_for, BUTTONS
 
 THEMES = ['Adwaita'] * 6 + ['HighContrast', 'Raleigh']
-FONTS = ['Sans', 'Noto Sans', 'DejaVu Sans', 'Cantarell', 'Liberation Sans', 'Open Sans', 'Roboto', 'Lato']
+FORMS_ONLY = [0.9, 0.1, 0]
+FONTS = [
+    'Sans',
+    'Noto Sans',
+    'DejaVu Sans',
+    'Cantarell',
+    'Liberation Sans',
+    'Open Sans',
+    'Roboto',
+    'Lato',
+]
 
 
 def pump(seconds):
@@ -41,6 +57,16 @@ class Maker:
         self.controls.append((e, 'field', label, v))
         return e
 
+    def focus(self):
+        """After typing, the focus is on the entry typed last, the caret at its end."""
+        r = self.r
+        fields = [c[0] for c in self.controls if c[1] == 'field']
+        filled = [e for e in fields if e.get_text()]
+        if fields and r.random() < 0.8:
+            e = filled[-1] if filled and r.random() < 0.8 else r.choice(fields)
+            e.grab_focus_without_selecting()
+            e.set_position(-1)
+
     def button(self, text):
         b = Gtk.Button(label=text)
         self.controls.append((b, 'button', text, ''))
@@ -50,7 +76,7 @@ class Maker:
         """The layout of `zenity --forms`, and variations of it."""
         r = self.r
         w = Gtk.Dialog()
-        w.set_title(phrase(r, 2) if r.random() < .7 else 'Add new entry')
+        w.set_title(phrase(r, 2) if r.random() < 0.7 else 'Add new entry')
         w.set_border_width(5)
         n = r.choice([1, 2, 3, 3, 3, 3, 4, 4, 5, 6])
         labels = []
@@ -58,47 +84,56 @@ class Maker:
             t = form_label(r)
             if t.lower() not in [q.lower() for q in labels]:
                 labels.append(t)
-        k = r.choice([0, 0, r.randint(0, n), n, r.randint(0, n)])
+        k = r.randint(0, n)
         g = Gtk.Grid()
         g.set_row_spacing(r.choice([6, 6, 6, 3, 10]))
         g.set_column_spacing(r.choice([10, 10, 6, 16]))
-        above = r.random() < .08
+        above = r.random() < 0.08
         for i, t in enumerate(labels):
-            l = Gtk.Label(label=t + (':' if r.random() < .15 else ''))
-            l.set_xalign(0 if r.random() < .85 else 1)
+            l = Gtk.Label(label=t + (':' if r.random() < 0.15 else ''))
+            l.set_xalign(0 if r.random() < 0.85 else 1)
             e = self.entry(t, i < k)
-            if r.random() < .3:
+            if r.random() < 0.3:
                 e.set_hexpand(True)
             if above:
-                g.attach(l, 0, 2 * i, 1, 1); g.attach(e, 0, 2 * i + 1, 1, 1)
+                g.attach(l, 0, 2 * i, 1, 1)
+                g.attach(e, 0, 2 * i + 1, 1, 1)
             else:
-                g.attach(l, 0, i, 1, 1); g.attach(e, 1, i, 1, 1)
-        if r.random() < .3:
+                g.attach(l, 0, i, 1, 1)
+                g.attach(e, 1, i, 1, 1)
+        if r.random() < 0.3:
             for j in range(r.randint(1, 2)):
                 t = phrase(r)
                 c = Gtk.CheckButton(label=t)
-                c.set_active(r.random() < .4)
+                c.set_active(r.random() < 0.4)
                 g.attach(c, 0, 2 * n + j, 2, 1)
                 self.controls.append((c, 'checkbox', t, ''))
         box = w.get_content_area()
-        if r.random() < .75:
+        if r.random() < 0.75:
             f = Gtk.Frame()
             l = Gtk.Label()
-            t = phrase(r, 3) if r.random() < .7 else 'Forms dialog'
-            l.set_markup('<b>%s</b>' % t.replace('&', 'and').replace('<', '')) if r.random() < .8 else l.set_text(t)
+            t = phrase(r, 3) if r.random() < 0.7 else 'Forms dialog'
+            (
+                l.set_markup('<b>%s</b>' % t.replace('&', 'and').replace('<', ''))
+                if r.random() < 0.8
+                else l.set_text(t)
+            )
             f.set_label_widget(l)
             m = r.choice([12, 12, 6])
-            g.set_margin_start(m); g.set_margin_end(6); g.set_margin_top(m); g.set_margin_bottom(6)
+            g.set_margin_start(m)
+            g.set_margin_end(6)
+            g.set_margin_top(m)
+            g.set_margin_bottom(6)
             f.add(g)
             box.pack_start(f, True, True, 0)
         else:
             g.set_margin_bottom(8)
             box.pack_start(g, True, True, 0)
         a = w.get_action_area()
-        names = ['Cancel', 'OK'] if r.random() < .6 else r.sample(BUTTONS, r.choice([1, 2, 2, 3]))
+        names = ['Cancel', 'OK'] if r.random() < 0.6 else r.sample(BUTTONS, r.choice([1, 2, 2, 3]))
         for t in names:
             a.add(self.button(t))
-        if r.random() < .25:
+        if r.random() < 0.25:
             w.set_default_size(r.randint(250, 480), r.randint(160, 380))
         return w
 
@@ -108,46 +143,99 @@ class Maker:
         w = Gtk.Window()
         w.set_title(phrase(r, 2))
         v = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=r.choice([4, 6, 10]))
-        if r.random() < .5:
+        if r.random() < 0.5:
             m = Gtk.MenuBar()
-            for t in r.sample(['File', 'Edit', 'View', 'Tools', 'Help', 'Format', 'Insert', 'Window', 'Go', 'Search'], r.randint(2, 5)):
-                i = Gtk.MenuItem(label=t); m.append(i); self.controls.append((i, 'menu', t, ''))
+            for t in r.sample(
+                [
+                    'File',
+                    'Edit',
+                    'View',
+                    'Tools',
+                    'Help',
+                    'Format',
+                    'Insert',
+                    'Window',
+                    'Go',
+                    'Search',
+                ],
+                r.randint(2, 5),
+            ):
+                i = Gtk.MenuItem(label=t)
+                m.append(i)
+                self.controls.append((i, 'menu', t, ''))
             v.pack_start(m, False, False, 0)
         for _ in range(r.randint(2, 5)):
             k = r.random()
-            h = Gtk.Box(spacing=8); h.set_margin_start(8); h.set_margin_end(8)
-            if k < .35:
+            h = Gtk.Box(spacing=8)
+            h.set_margin_start(8)
+            h.set_margin_end(8)
+            if k < 0.35:
                 for _ in range(r.randint(1, 4)):
-                    h.pack_start(self.button(phrase(r)), r.random() < .3, True, 0)
-            elif k < .65:
-                t = form_label(r); h.pack_start(Gtk.Label(label=t + r.choice(['', ':'])), False, False, 0)
-                h.pack_start(self.entry(t, r.random() < .4), True, True, 0)
-            elif k < .8:
+                    h.pack_start(self.button(phrase(r)), r.random() < 0.3, True, 0)
+            elif k < 0.65:
+                t = form_label(r)
+                h.pack_start(Gtk.Label(label=t + r.choice(['', ':'])), False, False, 0)
+                h.pack_start(self.entry(t, r.random() < 0.4), True, True, 0)
+            elif k < 0.8:
                 for _ in range(r.randint(1, 3)):
-                    t = phrase(r); c = Gtk.CheckButton(label=t); c.set_active(r.random() < .4)
-                    h.pack_start(c, False, False, 0); self.controls.append((c, 'checkbox', t, ''))
-            elif k < .9:
-                t = phrase(r); c = Gtk.RadioButton(label=t)
-                h.pack_start(c, False, False, 0); self.controls.append((c, 'radio', t, ''))
+                    t = phrase(r)
+                    c = Gtk.CheckButton(label=t)
+                    c.set_active(r.random() < 0.4)
+                    h.pack_start(c, False, False, 0)
+                    self.controls.append((c, 'checkbox', t, ''))
+            elif k < 0.9:
+                t = phrase(r)
+                c = Gtk.RadioButton(label=t)
+                h.pack_start(c, False, False, 0)
+                self.controls.append((c, 'radio', t, ''))
             else:
-                l = Gtk.Label(label=phrase(r, 4)); h.pack_start(l, False, False, 0)
+                l = Gtk.Label(label=phrase(r, 4))
+                h.pack_start(l, False, False, 0)
             v.pack_start(h, False, False, 0)
         w.add(v)
         return w
 
     def keypad(self):
         r = self.r
-        w = Gtk.Window(); w.set_title(r.choice(['Calculator', 'galculator', 'Keypad', phrase(r, 1)]))
+        w = Gtk.Window()
+        w.set_title(r.choice(['Calculator', 'galculator', 'Keypad', phrase(r, 1)]))
         v = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=4)
-        e = Gtk.Entry(); e.set_text(str(r.randint(0, 99999))); v.pack_start(e, False, False, 2)
-        g = Gtk.Grid(); g.set_row_homogeneous(True); g.set_column_homogeneous(True)
-        keys = ['7', '8', '9', '/', '4', '5', '6', '*', '1', '2', '3', '-', '0', '.', '=', '+', 'C', 'AC', '(', ')']
-        if r.random() < .4:
+        e = Gtk.Entry()
+        e.set_text(str(r.randint(0, 99999)))
+        v.pack_start(e, False, False, 2)
+        g = Gtk.Grid()
+        g.set_row_homogeneous(True)
+        g.set_column_homogeneous(True)
+        keys = [
+            '7',
+            '8',
+            '9',
+            '/',
+            '4',
+            '5',
+            '6',
+            '*',
+            '1',
+            '2',
+            '3',
+            '-',
+            '0',
+            '.',
+            '=',
+            '+',
+            'C',
+            'AC',
+            '(',
+            ')',
+        ]
+        if r.random() < 0.4:
             r.shuffle(keys)
-        for i, t in enumerate(keys[:r.choice([16, 20])]):
-            b = self.button(t); b.set_size_request(r.choice([36, 44, 54]), -1)
+        for i, t in enumerate(keys[: r.choice([16, 20])]):
+            b = self.button(t)
+            b.set_size_request(r.choice([36, 44, 54]), -1)
             g.attach(b, i % 4, i // 4, 1, 1)
-        v.pack_start(g, True, True, 0); w.add(v)
+        v.pack_start(g, True, True, 0)
+        w.add(v)
         return w
 
 
@@ -163,7 +251,8 @@ def layout_chars(layout, x0, y0, clip):
         b += len(c.encode())
     if clip:
         keep = [i for i, x in enumerate(xs) if clip[0] <= x <= clip[2]]
-        text = ''.join(text[i] for i in keep); xs = [xs[i] for i in keep]
+        text = ''.join(text[i] for i in keep)
+        xs = [xs[i] for i in keep]
     return [text, xs, my] if xs else None
 
 
@@ -175,6 +264,7 @@ def walk(w, f):
 
 def main():
     out, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    forms_only = sys.argv[4:] == ['forms']
     os.makedirs(out, exist_ok=True)
     st = Gtk.Settings.get_default()
     st.set_property('gtk-enable-animations', False)
@@ -182,16 +272,23 @@ def main():
         name = '%s/%07d' % (out, seed * 100000 + k)
         if os.path.exists(name + '.json'):
             continue
-        m = Maker(seed * 100000 + k); r = m.r
-        plain = r.random() < .5
+        m = Maker(seed * 100000 + k)
+        r = m.r
+        plain = r.random() < 0.5
         st.set_property('gtk-theme-name', 'Adwaita' if plain else r.choice(THEMES))
-        st.set_property('gtk-application-prefer-dark-theme', (not plain) and r.random() < .3)
-        st.set_property('gtk-font-name', '%s %d' % (('Sans', 10) if plain else (r.choice(FONTS), r.choice([9, 10, 10, 11, 12]))))
-        w = r.choices([m.form, m.mixed, m.keypad], [.7, .22, .08])[0]()
-        w.show_all(); w.present()
-        pump(.07)
+        st.set_property('gtk-application-prefer-dark-theme', (not plain) and r.random() < 0.3)
+        st.set_property(
+            'gtk-font-name',
+            '%s %d' % (('Sans', 10) if plain else (r.choice(FONTS), r.choice([9, 10, 10, 11, 12]))),
+        )
+        w = r.choices([m.form, m.mixed, m.keypad], FORMS_ONLY if forms_only else [0.7, 0.22, 0.08])[0]()
+        w.show_all()
+        w.present()
+        m.focus()
+        pump(0.07)
         gw = w.get_window()
-        fe = gw.get_frame_extents(); _, ox, oy = gw.get_origin()
+        fe = gw.get_frame_extents()
+        _, ox, oy = gw.get_origin()
         root = Gdk.get_default_root_window()
         x0, y0 = max(0, fe.x), max(0, fe.y)
         x1, y1 = min(root.get_width(), fe.x + fe.width), min(root.get_height(), fe.y + fe.height)
@@ -207,23 +304,43 @@ def main():
                 tx, ty = q.translate_coordinates(w, 0, 0)
                 a = q.get_allocation()
                 c = layout_chars(q.get_layout(), tx + (x - a.x) + dx, ty + (y - a.y) + dy, None)
-                if c: words.append(c)
+                if c:
+                    words.append(c)
             elif isinstance(q, Gtk.Entry) and q.get_text():
-                tx, ty = q.translate_coordinates(w, 0, 0); a = q.get_allocation()
+                tx, ty = q.translate_coordinates(w, 0, 0)
+                a = q.get_allocation()
                 x, y = q.get_layout_offsets()
-                c = layout_chars(q.get_layout(), tx + x + dx, ty + y + dy, (tx + dx + 4, 0, tx + dx + a.width - 4, 0))
-                if c: words.append(c)
+                c = layout_chars(
+                    q.get_layout(),
+                    tx + x + dx,
+                    ty + y + dy,
+                    (tx + dx + 4, 0, tx + dx + a.width - 4, 0),
+                )
+                if c:
+                    words.append(c)
+
         walk(w, see)
         for q, kind, label, value in m.controls:
             if not q.get_mapped():
                 continue
-            a = q.get_allocation(); tx, ty = q.translate_coordinates(w, 0, 0)
-            els.append(dict(kind=kind, label=label, box=[tx + dx, ty + dy, tx + dx + a.width, ty + dy + a.height], value=value))
+            a = q.get_allocation()
+            tx, ty = q.translate_coordinates(w, 0, 0)
+            els.append(
+                dict(
+                    kind=kind,
+                    label=label,
+                    box=[tx + dx, ty + dy, tx + dx + a.width, ty + dy + a.height],
+                    value=value,
+                )
+            )
         pb = Gdk.pixbuf_get_from_window(root, x0, y0, x1 - x0, y1 - y0)
         pb.savev(name + '.png', 'png', [], [])
-        json.dump(dict(w=x1 - x0, h=y1 - y0, title=[w.get_title(), dy], el=els, words=words), open(name + '.json', 'w'))
+        json.dump(
+            dict(w=x1 - x0, h=y1 - y0, title=[w.get_title(), dy], el=els, words=words),
+            open(name + '.json', 'w'),
+        )
         w.destroy()
-        pump(.01)
+        pump(0.01)
 
 
 main()

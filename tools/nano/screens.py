@@ -1,54 +1,119 @@
 """Compose training screens: windows of real toolkits (rendered by gen_real.py) pasted on random desktops."""
-import glob, json, os, random
-from PIL import Image, ImageDraw
+
+import glob
+import json
+import random
+
+from PIL import Image
+
 import gen_drawn
 
-class Real:
-    def __init__(self, folder, part='train'):
-        self.names = sorted(n[:-5] for n in glob.glob(folder + '/*.json'))
-        self.names = [n for n in self.names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
-        self.cache = {}
+DESKTOPS = [(0, 0, 0), (0, 0, 0), (68, 68, 68), (0, 0, 60), (59, 66, 82)]
 
-    def get(self, r):
+
+def form_state(d):
+    """(number of entries, number filled) of a window that is a form, else None"""
+    f = [e for e in d['el'] if e['kind'] == 'field']
+    rest = d['el'][len(f) :]
+    if len(f) < 2 or d['el'][: len(f)] != f or not {e['kind'] for e in rest} <= {'checkbox', 'button'}:
+        return None
+    return len(f), sum(1 for e in f if e['value'])
+
+
+class Real:
+    """The rendered windows; one in fifty is kept out of training."""
+
+    def __init__(self, folder, part='train'):
+        names = sorted(n[:-5] for n in glob.glob(folder + '/*.json'))
+        self.names = [n for n in names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
+        self.cache, self.forms = {}, {}
+        for n in self.names:
+            with open(n + '.json') as f:
+                k = form_state(json.load(f))
+            if k:
+                self.forms.setdefault(k, []).append(n)
+
+    def get(self, r, forms=0.0):
+        """A random window; with probability `forms` a form, every number of filled entries equally likely."""
         n = r.choice(self.names)
+        if r.random() < forms:
+            k = r.choice([2, 3, 3, 3, 3, 4, 4, 5])
+            n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
         if n not in self.cache:
-            self.cache[n] = (Image.open(n + '.png').convert('RGB'), json.load(open(n + '.json')))
+            with open(n + '.json') as f:
+                self.cache[n] = Image.open(n + '.png').convert('RGB'), json.load(f)
         return self.cache[n]
 
+
 class Composite:
-    """Has the attributes of gen_drawn.Screen that tasks.py needs."""
-    def __init__(self, w, h, seed, real, blur=0.4):
-        r = self.r = random.Random(seed); self.w, self.h = w, h
+    """Has the attributes of gen_drawn.Screen that tasks.py and pack.py need."""
+
+    blind = False
+
+    def __init__(self, w, h, seed, real, blur=0.4, forms=0.0):
+        r = self.r = random.Random(seed)
+        self.w, self.h = w, h
         # the screen may have been resized to the grid by up to half a cell
         sw, sh = (w, h) if r.random() > blur else (w + r.randint(-13, 13), h + r.randint(-13, 13))
-        v = r.random(); self.el = []; self.words = []; self.texts = []
-        if v < .45: img = Image.new('RGB', (sw, sh), r.choice([(0, 0, 0), (0, 0, 0), (68, 68, 68), (0, 0, 60), (59, 66, 82)]))
-        elif v < .8: img = Image.new('RGB', (sw, sh), tuple(r.randint(0, 255) for _ in range(3)))
-        elif v < .9:
-            a = Image.new('RGB', (2, 2)); a.putdata([tuple(r.randint(0, 255) for _ in range(3)) for _ in range(4)]); img = a.resize((sw, sh), Image.BICUBIC)
-        else: img = gen_drawn.Page(sw, sh, seed + 1).render().img
-        n = 1 if r.random() < .85 or w < 500 else 2
-        for i in range(n):
+        self.img = self.desktop(sw, sh, seed)
+        self.el, self.words = [], []
+        windows = 1 if r.random() < 0.85 or w < 500 else 2
+        for i in range(windows):
             for _ in range(20):
-                im, d = real.get(r)
-                if d['w'] <= sw + 4 and d['h'] <= sh + 4: break
-            else: continue
-            if r.random() < .3: x, y = (sw - d['w']) // 2, (sh - d['h']) // 2
-            else: x, y = r.randint(min(0, sw - d['w']), max(0, sw - d['w'])), r.randint(min(0, sh - d['h']), max(0, sh - d['h']))
-            B = (x, y, x + d['w'], y + d['h'])
-            hit = lambda b: not (b[2] < B[0] or b[0] > B[2] or b[3] < B[1] or b[1] > B[3])
-            self.el = [e for e in self.el if not hit(e['box'])]
-            self.words = [q for q in self.words if not any(B[0] <= u <= B[2] for u in q[1]) or not B[1] <= q[2] <= B[3]]
-            img.paste(im, (x, y)); self.order = d
-            for e in d['el']:
-                b = e['box']; self.el.append(dict(e, box=(b[0] + x, b[1] + y, b[2] + x, b[3] + y), win=i))
-            for t, xs, my in d['words']: self.words.append((t, [u + x for u in xs], my + y))
+                im, d = real.get(r, forms)
+                if d['w'] <= sw + 4 and d['h'] <= sh + 4:
+                    self.paste(im, d, sw, sh, i)
+                    break
         if (sw, sh) != (w, h):
-            img = img.resize((w, h), Image.BICUBIC); fx, fy = w / sw, h / sh
-            for e in self.el: b = e['box']; e['box'] = tuple(int(round(q)) for q in (b[0] * fx, b[1] * fy, b[2] * fx, b[3] * fy))
-            self.words = [(t, [u * fx for u in xs], my * fy) for t, xs, my in self.words]
-        self.img = img
-        self.el = [e for e in self.el if 2 <= (e['box'][0] + e['box'][2]) / 2 < w - 2 and 2 <= (e['box'][1] + e['box'][3]) / 2 < h - 2]
+            self.resize(sw, sh)
+
+        def on_screen(b):
+            return 2 <= (b[0] + b[2]) / 2 < w - 2 and 2 <= (b[1] + b[3]) / 2 < h - 2
+
+        self.el = [e for e in self.el if on_screen(e['box'])]
         self.texts = [q[0] for q in self.words]
-        self.chars = [(x, my, gen_drawn.CH.get(c, 0)) for t, xs, my in self.words for c, x in zip(t, xs) if c != ' ']
-        self.form = [e for e in self.el if e['kind'] == 'field' and e['win'] == n - 1]
+        self.chars = [
+            (x, y, gen_drawn.CH.get(c, 0)) for t, xs, y in self.words for c, x in zip(t, xs) if c != ' '
+        ]
+        self.form = [e for e in self.el if e['kind'] == 'field' and e['win'] == windows - 1]
+
+    def desktop(self, w, h, seed):
+        r = self.r
+        v = r.random()
+        if v < 0.45:
+            return Image.new('RGB', (w, h), r.choice(DESKTOPS))
+        if v < 0.8:
+            return Image.new('RGB', (w, h), tuple(r.randint(0, 255) for _ in range(3)))
+        if v < 0.9:
+            a = Image.new('RGB', (2, 2))
+            a.putdata([tuple(r.randint(0, 255) for _ in range(3)) for _ in range(4)])
+            return a.resize((w, h), Image.BICUBIC)
+        return gen_drawn.Page(w, h, seed + 1).render().img
+
+    def paste(self, im, d, sw, sh, win):
+        """A window, in the middle or anywhere; what it hides is forgotten."""
+        r, dx, dy = self.r, sw - d['w'], sh - d['h']
+        if r.random() < 0.3:
+            x, y = dx // 2, dy // 2
+        else:
+            x, y = r.randint(min(0, dx), max(0, dx)), r.randint(min(0, dy), max(0, dy))
+        x1, y1 = x + d['w'], y + d['h']
+
+        def hidden(b):
+            return not (b[2] < x or b[0] > x1 or b[3] < y or b[1] > y1)
+
+        self.el = [e for e in self.el if not hidden(e['box'])]
+        self.words = [q for q in self.words if not (y <= q[2] <= y1 and any(x <= u <= x1 for u in q[1]))]
+        self.img.paste(im, (x, y))
+        for e in d['el']:
+            b = e['box']
+            self.el.append(dict(e, box=(b[0] + x, b[1] + y, b[2] + x, b[3] + y), win=win))
+        self.words += [(t, [u + x for u in xs], my + y) for t, xs, my in d['words']]
+
+    def resize(self, sw, sh):
+        self.img = self.img.resize((self.w, self.h), Image.BICUBIC)
+        fx, fy = self.w / sw, self.h / sh
+        for e in self.el:
+            b = e['box']
+            e['box'] = tuple(int(round(v)) for v in (b[0] * fx, b[1] * fy, b[2] * fx, b[3] * fy))
+        self.words = [(t, [u * fx for u in xs], y * fy) for t, xs, y in self.words]

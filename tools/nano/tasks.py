@@ -1,10 +1,15 @@
-"""Turns a Screen into prompt/answer segments in MiMo-VL's own prompt formats."""
-import random
-import gen_drawn as gen
-from words import form_label, value_for, phrase
-from collections import Counter
-SYS='<|im_start|>system\nYou are MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n<|im_start|>user\n<|vision_start|>'
-AGENT='''You are a GUI agent. You will be provided with a screenshot, a goal, and your action history. You need to perform the next action to complete the task.
+"""Goals, histories and answers for a screen, in MiMo-VL's own prompt formats."""
+
+from collections import Counter, namedtuple
+
+from words import FIELDS, WORDS, form_label, phrase, value_for
+
+SYS = (
+    '<|im_start|>system\nYou are MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n'
+    '<|im_start|>user\n<|vision_start|>'
+)
+AGENT = '''You are a GUI agent. You will be provided with a screenshot, a goal, and your action history. \
+You need to perform the next action to complete the task.
 
 ## Action Space
 {"action": "click", "start_point": [x,y]}
@@ -16,143 +21,340 @@ AGENT='''You are a GUI agent. You will be provided with a screenshot, a goal, an
 
 ## Goal
 '''
-AEND='\n\nNow, output the next action in json format [{"action": "{action_name}"}, ...].'
-LOC='Locate UI components that match the command: "'
-LEND='". Output a JSON in the format [{"bbox_2d": [...], "label": "{the_whole_command}"}, ...].'
-TURN='<|im_end|>\n<|im_start|>assistant\n'
-KEYS=[('Enter','enter'),('Tab','tab'),('Escape','esc'),('Ctrl+S','ctrl s'),('Ctrl+C','ctrl c'),('Ctrl+V','ctrl v'),('Ctrl+A','ctrl a'),('Alt+F4','alt f4'),('Delete','delete'),('Backspace','backspace'),('F5','f5'),('Ctrl+Z','ctrl z'),('Page Down','pagedown'),('Down','down'),('Up','up')]
-def center(b): return (b[0]+b[2])//2,(b[1]+b[3])//2
-def usable(s):
-    cnt=Counter(e['label'].lower() for e in s.el if e['label']); kc=Counter(e['kind'] for e in s.el)
-    return [e for e in s.el if (e['label'] and cnt[e['label'].lower()]==1) or (not e['label'] and kc[e['kind']]==1)]
-def typed(r):
-    v=r.random()
-    if v<.35: return r.choice(gen.W).lower()
-    if v<.55: return ' '.join(r.choice(gen.W).lower() for _ in range(2))
-    if v<.7: return str(r.randint(0,99999))
-    if v<.85: return r.choice(gen.W).lower()+'@'+r.choice(['example.com','mail.org','test.io'])
-    return r.choice(gen.W).capitalize()+' '+r.choice(gen.W).capitalize()
-def op(s,e):
-    """(instruction, think, action-json, history-json)"""
-    r=s.r; k,l,b=e['kind'],e['label'],e['box']; x,y=center(b); v=r.random()
-    if k=='key':
-        n,ks=e['key']; keys=', '.join(f'"{t}"' for t in ks.split(' ')); return r.choice([f'press {n}',f'hit {n}']),f'key {n}',f'{{"action": "press", "keys": [{keys}]}}',f'{{"action_name": "press", "keys": [{keys}]}}'
-    if not l: q=r.choice([f'{k} the window',f'click the {k} button'])
-    else:
-        ll=l if r.random()<.75 else l.lower(); ql=f'"{ll}"' if r.random()<.3 else ll
-        name={'item':r.choice(['item','row','entry']),'field':r.choice(['field','text field','box','input'])}.get(k,k)
-        if k in('field','combo box') and k=='field' and v<.55:
-            t=typed(r); tt=f'"{t}"' if r.random()<.4 else t
-            q=r.choice([f'type {tt} in the {ql} field',f'type {tt} into {ql}',f'enter {tt} in {ql}',f'fill {ql} with {tt}',f'set {ql} to {tt}',f'write {tt} in the {ql} box'])
-            return q,f'field "{l}"',f'{{"action": "input", "start_point": [{x}, {y}], "text": "{t}"}}',f'{{"action_name": "input", "text": "{t}"}}'
-        if k in('checkbox','radio') and v<.6: q=r.choice([f'select {ql}',f'check {ql}',f'tick {ql}',f'turn on {ql}',f'enable {ql}',f'check the {ql} {name}'])
-        elif k=='menu' and v<.5: q=r.choice([f'open the {ql} menu',f'open {ql}'])
-        elif v<.5: q=r.choice([f'click {ql}',f'click on {ql}',f'press {ql}',f'select {ql}',f'choose {ql}'])
-        else: q=r.choice([f'click the {ql} {name}',f'press the {ql} {name}',f'go to the {ql} {name}',f'click on the {ql} {name}'])
-    return q,(f'{k} "{l}"' if l else f'{k} button'),f'{{"action": "click", "start_point": [{x}, {y}]}}',f'{{"action_name": "click", "start_point": [{x}, {y}]}}'
-def cap(r,q): return q[0].upper()+q[1:] if r.random()<.6 else q
-def segments(s,n,mode=None):
-    """prefix text after the image, list of (user-rest, answer, box or None)"""
-    r=s.r; els=usable(s); r.shuffle(els); mode=mode or r.choices(['agent','locate','ask'],[.55,.2,.25])[0]; out=[]
-    if mode=='agent':
-        i=0
-        while len(out)<n and i<len(els):
-            m=r.choice([1,1,1,2,2,3,4]); es=els[i:i+m]; i+=m
-            if r.random()<.2: es=es+[dict(kind='key',label='',box=(0,0,0,0),key=r.choice(KEYS))]
-            ops=[op(s,e) for e in es]; goal=ops[0][0]
-            for o in ops[1:-1]: goal+=r.choice([', then ',', ',' then ','; '])+o[0]
-            if len(ops)>1: goal+=r.choice([' and ',', then ',' and then ',', and ','; '])+ops[-1][0]
-            goal=cap(r,goal)+('.' if r.random()<.25 else '')
-            k=r.randint(0,len(ops)) if r.random()<.8 else 0
-            hist=''.join(f'Step {j}: {ops[j][3]}.' for j in range(k)) or 'None'
-            if k==len(ops): a='<think>\ndone\n</think>\n\n{"action": "finished", "status": "success"}'; box=None
-            else: a=f'<think>\n{ops[k][1]}\n</think>\n\n{ops[k][2]}'; box=es[k]['box'] if es[k]['kind']!='key' else None
-            out.append((goal+'\n\n## Previous Actions\n'+hist+AEND,a,box))
-        return AGENT,out
-    if mode=='locate':
-        for e in els[:n]:
-            q=cap(r,op(s,e)[0]) if r.random()<.6 else (e['label'] or e['kind']+' button')
-            q=q.replace('"',"'"); b=e['box']; out.append((q+LEND,f'```json\n[{{"bbox_2d": [{b[0]}, {b[1]}, {b[2]}, {b[3]}], "label": "{q}"}}]\n```',b))
-        return LOC,out
-    labels={e['label'].lower() for e in s.el}|{t.lower() for t in s.texts}
-    vals=[e for e in els if e.get('value')]
-    for j in range(n):
-        if vals and r.random()<.3:
-            e=vals.pop(); out.append((r.choice([f'What is in the {e["label"]} field?',f'Read the {e["label"]} field.',f'What is the value of {e["label"]}?']),e['value'],None)); continue
-        if els and r.random()<.5: e=els.pop(); l,a=e['label'] or e['kind']+' button','yes'
-        else:
-            l=gen.phrase(r); a='yes' if l.lower() in labels else 'no'
-            if r.random()<.3 and s.el:  # near miss of a label on the screen
-                e=r.choice(s.el); b=e['label']
-                if len(b)>4: i=r.randrange(1,len(b)-1); l=b[:i]+r.choice('abcdefghiklmnoprstuw')+b[i+1:]; a='yes' if l.lower() in labels else 'no'
-        out.append((r.choice([f'Is "{l}" visible? Answer yes or no.',f'Does the screen show "{l}"? Answer yes or no.',f'Is there a "{l}" on the screen? Answer yes or no.']),a,None))
-    return '',out
+AEND = '\n\nNow, output the next action in json format [{"action": "{action_name}"}, ...].'
+LOC = 'Locate UI components that match the command: "'
+LEND = '". Output a JSON in the format [{"bbox_2d": [...], "label": "{the_whole_command}"}, ...].'
+TURN = '<|im_end|>\n<|im_start|>assistant\n'
+FINISHED = '{"action": "finished", "status": "success"}'
+KEYS = [
+    ('Enter', 'enter'),
+    ('Tab', 'tab'),
+    ('Escape', 'esc'),
+    ('Ctrl+S', 'ctrl s'),
+    ('Ctrl+C', 'ctrl c'),
+    ('Ctrl+V', 'ctrl v'),
+    ('Ctrl+A', 'ctrl a'),
+    ('Alt+F4', 'alt f4'),
+    ('Delete', 'delete'),
+    ('Backspace', 'backspace'),
+    ('F5', 'f5'),
+    ('Ctrl+Z', 'ctrl z'),
+    ('Page Down', 'pagedown'),
+    ('Down', 'down'),
+    ('Up', 'up'),
+]
+SUBMIT = ('OK', 'Save', 'Submit', 'Send')
 
-def q(r,t): return f'"{t}"' if r.random()<.15 else t
-def form_goal(r,pairs,button):
-    """one sentence for a whole form"""
-    P=[(q(r,l if r.random()<.8 else l.lower()),q(r,v)) for l,v in pairs]; v=r.random()
-    if v<.3: s=r.choice(['Fill in the form: ','Fill the form: ','Fill in: ','Form: ','Fill out the form with '])+', '.join(f'{l} {x}' for l,x in P)
-    elif v<.45: s=r.choice(['Fill in the form: ','Fill in ',''])+', '.join(f'{l}: {x}' for l,x in P)
-    elif v<.65: j=r.choice([' and ',', ']); s='Set '+j.join(f'{l} to {x}' for l,x in P)
-    elif v<.8: s=r.choice(['Enter ','Type ','Put '])+', '.join(f'{x} {r.choice(["in","into"])} {l}' for l,x in P)
-    elif v<.9: s='Fill '+', '.join(f'{l} with {x}' for l,x in P)
-    else: s='Enter '+', '.join(f'{x} as {l}' for l,x in P)
+# one step of a task: how the goal says it, the think line, the action, its line in the history, its target
+Op = namedtuple('Op', 'say think action past el')
+# what is asked of the model: the goal, the history, the answer, the target on the screen (or None)
+Task = namedtuple('Task', 'goal history answer el')
+
+
+def snap(a, b):
+    """A whole number inside (a, b), near its middle and on the coarsest grid that has one: the middles of the
+    model's 28 px cells, else of the 14 px patches, else exact.  The digits of a point then follow from the cell.
+    """
+    m = (a + b) / 2
+    for step, inset in ((28, 3), (14, 2)):
+        g = step * round((m - step / 2) / step) + step // 2
+        if a + inset <= g <= b - inset:
+            return g
+    return int(m)
+
+
+def center(b):
+    return snap(b[0], b[2]), snap(b[1], b[3])
+
+
+def corner(b):
+    """A box with its corners on the grid of patches, where it stays a box around the same middle."""
+    g = [14 * round(v / 14) for v in b]
+    mx, my = (b[0] + b[2]) / 2, (b[1] + b[3]) / 2
+    ok = b[0] < (g[0] + g[2]) / 2 < b[2] and b[1] < (g[1] + g[3]) / 2 < b[3]
+    return g if ok and g[0] < mx < g[2] and g[1] < my < g[3] else b
+
+
+def usable(s):
+    """The controls that can be named without doubt."""
+    count = Counter(e['label'].lower() for e in s.el if e['label'])
+    kinds = Counter(e['kind'] for e in s.el)
+    return [e for e in s.el if (count[e['label'].lower()] == 1 if e['label'] else kinds[e['kind']] == 1)]
+
+
+def quoted(r, t, p=0.15):
+    return f'"{t}"' if r.random() < p else t
+
+
+def cap(r, q):
+    return q[0].upper() + q[1:] if r.random() < 0.6 else q
+
+
+def answer(think, action):
+    return f'<think>\n{think}\n</think>\n\n{action}'
+
+
+def hist(lines):
+    return ''.join(f'Step {j}: {h}.' for j, h in enumerate(lines)) or 'None'
+
+
+def input_op(e, v, say=''):
+    x, y = center(e['box'])
+    return Op(
+        say,
+        f'field "{e["label"]}"',
+        f'{{"action": "input", "start_point": [{x}, {y}], "text": "{v}"}}',
+        f'{{"action_name": "input", "text": "{v}"}}',
+        e,
+    )
+
+
+def click_op(e, say=''):
+    x, y = center(e['box'])
+    name = f'{e["kind"]} "{e["label"]}"' if e['label'] else f'{e["kind"]} button'
+    act = f'click", "start_point": [{x}, {y}]}}'
+    return Op(say, name, '{"action": "' + act, '{"action_name": "' + act, e)
+
+
+def key_op(key, say=''):
+    name, keys = key
+    act = 'press", "keys": [' + ', '.join(f'"{t}"' for t in keys.split(' ')) + ']}'
+    return Op(say, f'key {name}', '{"action": "' + act, '{"action_name": "' + act, None)
+
+
+def type_op(text):
+    act = f'input", "text": "{text}"}}'
+    return Op('', 'type', '{"action": "' + act, '{"action_name": "' + act, None)
+
+
+def typed(r):
+    v = r.random()
+    w = r.choice(WORDS).lower()
+    if v < 0.35:
+        return w
+    if v < 0.55:
+        return w + ' ' + r.choice(WORDS).lower()
+    if v < 0.7:
+        return str(r.randint(0, 99999))
+    if v < 0.85:
+        return w + '@' + r.choice(['example.com', 'mail.org', 'test.io'])
+    return w.capitalize() + ' ' + r.choice(WORDS).capitalize()
+
+
+def single(r, e):
+    """One control of any kind, used on its own."""
+    kind, label = e['kind'], e['label']
+    if not label:
+        return click_op(e, r.choice([f'{kind} the window', f'click the {kind} button']))
+    l = quoted(r, label if r.random() < 0.75 else label.lower(), 0.3)
+    if kind == 'field' and r.random() < 0.55:
+        t = typed(r)
+        v = quoted(r, t, 0.4)
+        say = r.choice(
+            [
+                f'type {v} in the {l} field',
+                f'type {v} into {l}',
+                f'enter {v} in {l}',
+                f'fill {l} with {v}',
+                f'set {l} to {v}',
+                f'write {v} in the {l} box',
+            ]
+        )
+        return input_op(e, t, say)
+    name = kind
+    if kind == 'item':
+        name = r.choice(['item', 'row', 'entry'])
+    elif kind == 'field':
+        name = r.choice(['field', 'text field', 'box', 'input'])
+    if kind in ('checkbox', 'radio') and r.random() < 0.6:
+        verbs = ['select', 'check', 'tick', 'turn on', 'enable']
+        say = r.choice([f'{v} {l}' for v in verbs] + [f'check the {l} {name}'])
+    elif kind == 'menu' and r.random() < 0.5:
+        say = r.choice([f'open the {l} menu', f'open {l}'])
+    elif r.random() < 0.5:
+        say = r.choice(['click', 'click on', 'press', 'select', 'choose']) + ' ' + l
+    else:
+        say = f'{r.choice(["click", "press", "go to", "click on"])} the {l} {name}'
+    return click_op(e, say)
+
+
+def form_goal(r, pairs, button, blind=False):
+    """One sentence for a whole form; without a picture, where an unknown label ends must be plain."""
+    P = [(quoted(r, l if blind or r.random() < 0.9 else l.lower()), quoted(r, v)) for l, v in pairs]
+    v = r.random()
+    if blind and v < 0.3 and any(l not in FIELDS for l, _ in pairs):
+        v = r.uniform(0.3, 1)
+    if not blind and v > 0.3 and r.random() < 0.25:
+        v = 0
+    if v < 0.3:
+        heads = ['Fill in the form: '] * 2 + ['Fill the form: ', 'Fill in: ', 'Form: ']
+        s = r.choice(heads + ['Fill out the form with ']) + ', '.join(f'{l} {x}' for l, x in P)
+    elif v < 0.45:
+        s = r.choice(['Fill in the form: ', 'Fill in ', '']) + ', '.join(f'{l}: {x}' for l, x in P)
+    elif v < 0.65:
+        s = 'Set ' + r.choice([' and ', ', ']).join(f'{l} to {x}' for l, x in P)
+    elif v < 0.8:
+        s = r.choice(['Enter ', 'Type ', 'Put '])
+        s += ', '.join(f'{x} {r.choice(["in", "into"])} {l}' for l, x in P)
+    elif v < 0.9:
+        s = 'Fill ' + ', '.join(f'{l} with {x}' for l, x in P)
+    else:
+        s = 'Enter ' + ', '.join(f'{x} as {l}' for l, x in P)
     if button:
-        b=q(r,button); s+=r.choice([', then press ',' and press ',' and click ',', then click ','. Then press ',', press ',' and then click '])+b
-    return s+('.' if r.random()<.2 else '')
-def answer(think,act): return f'<think>\n{think}\n</think>\n\n{act}'
-def input_op(e,v):
-    x,y=center(e['box']); return f'field "{e["label"]}"',f'{{"action": "input", "start_point": [{x}, {y}], "text": "{v}"}}',f'{{"action_name": "input", "text": "{v}"}}',e
-def click_op(e):
-    x,y=center(e['box']); l=e['label']; return (f'{e["kind"]} "{l}"' if l else f'{e["kind"]} button'),f'{{"action": "click", "start_point": [{x}, {y}]}}',f'{{"action_name": "click", "start_point": [{x}, {y}]}}',e
-def key_op(k):
-    n,ks=k; keys=', '.join(f'"{t}"' for t in ks.split(' ')); return f'key {n}',f'{{"action": "press", "keys": [{keys}]}}',f'{{"action_name": "press", "keys": [{keys}]}}',None
+        links = [', then press ', ' and press ', ' and click ', ', then click ', '. Then press ']
+        s += r.choice(links + [', press ', ' and then click ']) + quoted(r, button)
+    return s + ('.' if r.random() < 0.2 else '')
+
+
+def form_plan(s, form, buttons):
+    """The entries of a form, then a button or a key.  With a picture the steps done are mostly those that it shows."""
+    r, n, done = s.r, len(form), 0
+    while done < n and form[done].get('value'):
+        done += 1
+    u = r.random()
+    if u < 0.2:
+        part, done = r.sample(form, r.randint(1, n)), None
+    else:
+        part = form[: n if r.random() < 0.7 else r.randint(max(done, 1), n)]
+        done = None if s.blind or u < 0.35 else min(done, len(part))
+    shown = done is not None
+    pairs = [(e['label'], e['value'] if shown and e.get('value') else value_for(r, e['label'])) for e in part]
+    button = r.choice(buttons) if buttons and r.random() < 0.85 else None
+    if button and r.random() < 0.5:
+        button = next((e for e in buttons if e['label'] in SUBMIT), button)
+    ops = [input_op(e, v) for e, (_, v) in zip(part, pairs)]
+    goal = form_goal(r, pairs, button and button['label'], s.blind)
+    if button:
+        ops.append(click_op(button))
+    elif r.random() < 0.3:
+        key = r.choice(KEYS[:3])
+        ops.append(key_op(key))
+        goal += f', then press {key[0]}'
+    if done == len(part) and r.random() < 0.4:
+        done = len(ops)
+    return goal, ops, done
+
+
+def command_plan(r):
+    """Type something where the focus is."""
+    programs = ['touch /tmp/', 'ls ', 'echo ', 'mkdir ', 'cat ', 'rm ']
+    t = r.choice(programs) + r.choice(WORDS).lower() if r.random() < 0.6 else value_for(r)
+    v = quoted(r, t)
+    goal = r.choice(
+        [
+            f'type {v} and press Enter',
+            f'type {v}, then press Enter',
+            f'run the command {v}',
+            f'enter {v} and hit Enter',
+            f'type {v}',
+        ]
+    )
+    ops = [type_op(t)] + ([key_op(KEYS[0])] if 'Enter' in goal or 'run' in goal else [])
+    return cap(r, goal), ops, None
+
+
+def mixed_plan(s, els):
+    """One to four controls, perhaps a key at the end."""
+    r = s.r
+    ops = [single(r, e) for e in r.sample(els, min(r.choice([1, 1, 2, 2, 3, 4]), len(els)))]
+    if r.random() < 0.12:
+        key = r.choice(KEYS)
+        ops.append(key_op(key, r.choice([f'press {key[0]}', f'hit {key[0]}'])))
+    goal = ops[0].say
+    for o in ops[1:-1]:
+        goal += r.choice([', then ', ', ', ' then ', '; ']) + o.say
+    if len(ops) > 1:
+        goal += r.choice([' and ', ', then ', ' and then ', ', and ', '; ']) + ops[-1].say
+    return cap(r, goal) + ('.' if r.random() < 0.25 else ''), ops, None
+
+
 def plan(s):
-    """(goal, ops, number of ops that must already be done or None)"""
-    r=s.r; els=usable(s); v=r.random(); form=[e for e in getattr(s,'form',[]) if e in els]; buttons=[e for e in els if e['kind']=='button']
-    if form and v<.62:
-        done=0
-        while done<len(form) and form[done].get('value'): done+=1
-        if r.random()<.25: a=r.sample(form,r.randint(1,len(form))); done=None
-        else: a=form[:max(done,1)+r.randint(0,3)]; done=min(done,len(a))
-        pairs=[(e['label'],(e['value'] if done is not None and e.get('value') else value_for(r,e['label']))) for e in a]
-        b=r.choice(buttons) if buttons and r.random()<.85 else None
-        if b and r.random()<.5: b=next((e for e in buttons if e['label'] in('OK','Save','Submit','Send')),b)
-        ops=[input_op(e,x) for e,(l,x) in zip(a,pairs)]
-        goal=form_goal(r,pairs,b and b['label'])
-        if b: ops.append(click_op(b))
-        elif r.random()<.3: k=r.choice(KEYS[:3]); ops.append(key_op(k)); goal+=f', then press {k[0]}'
-        return goal,ops,done
-    if v<.68:
-        t=r.choice(['touch /tmp/','ls ','echo ','mkdir ','cat ','rm '])+r.choice(gen.W).lower() if r.random()<.6 else value_for(r)
-        tt=q(r,t); goal=r.choice([f'type {tt} and press Enter',f'type {tt}, then press Enter',f'run the command {tt}',f'enter {tt} and hit Enter',f'type {tt}'])
-        ops=[('type',f'{{"action": "input", "text": "{t}"}}',f'{{"action_name": "input", "text": "{t}"}}',None)]
-        if 'Enter' in goal or 'run' in goal: ops.append(key_op(('Enter','enter')))
-        return cap(r,goal),ops,None
-    if not els: return None
-    m=r.choice([1,1,2,2,3,4]); es=r.sample(els,min(m,len(els)))
-    if r.random()<.12: es=es+[dict(kind='key',label='',box=(0,0,0,0),key=r.choice(KEYS))]
-    O=[op(s,e) for e in es]; goal=O[0][0]
-    for o in O[1:-1]: goal+=r.choice([', then ',', ',' then ','; '])+o[0]
-    if len(O)>1: goal+=r.choice([' and ',', then ',' and then ',', and ','; '])+O[-1][0]
-    return cap(r,goal)+('.' if r.random()<.25 else ''),[(o[1],o[2],o[3],e if e['kind']!='key' else None) for o,e in zip(O,es)],None
+    """(goal, ops, how many are done or None where anything goes), or None"""
+    els, v = usable(s), s.r.random()
+    form = [e for e in getattr(s, 'form', []) if e in els]
+    if form and v < (0.85 if s.blind or len(form) > 1 else 0.5):
+        return form_plan(s, form, [e for e in els if e['kind'] == 'button'])
+    if v < 0.89:
+        return command_plan(s.r)
+    return mixed_plan(s, els) if els else None
+
+
+def misspell(r, line):
+    """A line of the history with a letter of its text changed."""
+    t = line.find('"text": "') + 9
+    if t <= 9 or len(line) - t <= 4:
+        return line
+    i = r.randrange(t, len(line) - 2)
+    return line[:i] + r.choice('abcdefghijklmnoprstuvwxyz') + line[i + 1 :]
+
+
 def agent(s):
-    """(goal, history, answer, element or None)"""
-    r=s.r; p=plan(s)
-    if not p: return None
-    goal,ops,k=p
-    if k is None: k=r.randint(0,len(ops)) if r.random()<.8 else 0
-    elif k==len([o for o in ops if o[3] and o[3]['kind']=='field']) and r.random()<.4: k=len(ops)
-    H=[o[2] for o in ops[:k]]; miss=False
-    if k<len(ops) and r.random()<.05:
-        # the target of the next op is not on the screen
-        l=form_label(r)
-        if l.lower() not in {t.lower() for t in s.texts}|{e['label'].lower() for e in s.el} and ops[k][3] is not None and ops[k][3]['label'] and goal.count(ops[k][3]['label'])==1:
-            goal=goal.replace(ops[k][3]['label'],l); return goal,hist(H),answer(f'not found "{l}"','{"action": "call_user"}'),None
-    if k<len(ops) and r.random()<.05:
-        n=r.choice([1,1,2]); H+=[r.choice(['No effect. ','No effect. ','Refused. '])+ops[k][2]]*n
-        if n==2: return goal,hist(H),answer(f'not found "{ops[k][3]["label"]}"' if ops[k][3] else 'not found ""','{"action": "call_user"}'),None
-    if k==len(ops): return goal,hist(H),answer('done','{"action": "finished", "status": "success"}'),None
-    return goal,hist(H),answer(ops[k][0],ops[k][1]),ops[k][3]
-def hist(H): return ''.join(f'Step {j}: {h}.' for j,h in enumerate(H)) or 'None'
+    """A Task, or None where the screen has nothing to use."""
+    r = s.r
+    p = plan(s)
+    if not p:
+        return None
+    goal, ops, k = p
+    if k is None:
+        k = r.randint(0, len(ops))
+    past = [o.past for o in ops[:k]]
+    if past and r.random() < 0.08:
+        j = r.randrange(k)  # what is next does not change
+        past[j] = misspell(r, past[j])
+    if k == len(ops):
+        return Task(goal, hist(past), answer('done', FINISHED), None)
+    o = ops[k]
+    target = o.el['label'] if o.el else ''
+    if not s.blind and r.random() < 0.03:
+        l = form_label(r)
+        there = {t.lower() for t in s.texts} | {e['label'].lower() for e in s.el}
+        if l.lower() not in there and target and goal.count(target) == 1:
+            user = answer(f'not found "{l}"', '{"action": "call_user"}')
+            return Task(goal.replace(target, l), hist(past), user, None)
+    if r.random() < 0.03:
+        n = r.choice([1, 1, 2])
+        past += [r.choice(['No effect. ', 'No effect. ', 'Refused. ']) + o.past] * n
+        if n == 2:
+            user = answer(f'not found "{target}"', '{"action": "call_user"}')
+            return Task(goal, hist(past), user, None)
+    return Task(goal, hist(past), answer(o.think, o.action), o.el)
+
+
+def locate(s, n):
+    """(rest of the prompt, answer, box) for up to n controls, in the official grounding prompt"""
+    r, out, els = s.r, [], usable(s)
+    for e in r.sample(els, min(n, len(els))):
+        q = cap(r, single(r, e).say) if r.random() < 0.3 else e['label'] or e['kind'] + ' button'
+        q = q.replace('"', "'")
+        b = ', '.join(str(v) for v in corner(e['box']))
+        out.append((q + LEND, f'```json\n[{{"bbox_2d": [{b}], "label": "{q}"}}]\n```', e))
+    return out
+
+
+def ask(s, n):
+    """(question, answer, None) about what is on the screen"""
+    r, out = s.r, []
+    els = usable(s)
+    r.shuffle(els)
+    labels = {e['label'].lower() for e in s.el} | {t.lower() for t in s.texts}
+    values = [e for e in els if e.get('value')]
+    for _ in range(n):
+        if values and r.random() < 0.3:
+            e = values.pop()
+            l = e['label']
+            q = [f'What is in the {l} field?', f'Read the {l} field.', f'What is the value of {l}?']
+            out.append((r.choice(q), e['value'], None))
+            continue
+        if els and r.random() < 0.5:
+            e = els.pop()
+            l = e['label'] or e['kind'] + ' button'
+        else:
+            l = phrase(r)
+            near = r.choice(s.el)['label'] if s.el and r.random() < 0.3 else ''
+            if len(near) > 4:
+                i = r.randrange(1, len(near) - 1)
+                l = near[:i] + r.choice('abcdefghiklmnoprstuw') + near[i + 1 :]
+        yes = l.lower() in labels or l.endswith(' button')
+        q = [f'Is "{l}" visible?', f'Does the screen show "{l}"?', f'Is there a "{l}" on the screen?']
+        out.append((r.choice(q) + ' Answer yes or no.', 'yes' if yes else 'no', None))
+    return out

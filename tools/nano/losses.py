@@ -1,0 +1,155 @@
+"""The losses.  Next-token prediction, and beside it what the inside of the network should look at.
+
+A small network finds out by itself only slowly that a label must be searched in the picture, so each step of
+that circuit is asked for directly: characters in the patches, rows and columns and words in the visual tokens
+(after decoder layer 2), label tokens looking at their print (layer 3), the point looking at its cell (layer 5),
+copied words looking at their source (layer 4).  `attend` asks it of a real attention head, so that what is
+looked at also flows on; the `*q`/`*k` heads of the model ask that queries and keys be ready there.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from pack import IMG, INSIDE, NEXT, PRE, VALUE, W_COPIED, W_DIGIT, W_TEXT
+
+# (layer index, head) of the attention heads that are told where to look
+HEAD_TOK = ((2, 0, 0.5), (3, 0, 0.2))
+HEAD_COPY = (3, 2)
+HEAD_BOX = (4, 2)
+
+
+def right(score, want):
+    return (score.argmax(-1) == want).float()
+
+
+def chars(m, aux, want):
+    """Characters per half patch, read from the vision tower's patches."""
+    feat, pos, ok = aux
+    n, keep = feat.shape[0], ok.flatten()
+    rc = pos.long().flatten(1)[:, keep]
+    want = want[:, rc[0], rc[1]].reshape(-1)
+    score = m.ocr(feat.reshape(n, -1, feat.shape[-1])[:, keep]).reshape(-1, 96).float()
+    w = torch.where(want > 0, 1.0, 0.15)
+    loss = (F.cross_entropy(score, want, reduction='none') * w).sum() / w.sum()
+    return loss, right(score, want)[want > 0].mean()
+
+
+def unit(z):
+    return F.rms_norm(z.float(), z.shape[-1:])
+
+
+def place(head, state, row, col):
+    """Row and column, read from a state."""
+    s = head(state).float().view(-1, 2, 64)
+    want = torch.stack((row, col), 1).clamp(max=63)
+    return 2 * F.cross_entropy(s.transpose(1, 2), want.view(-1, 2)), right(s, want).mean()
+
+
+def page(m, img, want):
+    """Reading alone."""
+    return chars(m, m.visual(img)[1], want)
+
+
+def scores(q, k, i):
+    """Products of queries [n,d] with all keys [B,S,d] of their rows i, which are in order."""
+    counts = torch.bincount(i, minlength=len(k)).tolist()
+    return torch.cat([z @ k[j].T for j, z in enumerate(q.split(counts))]) / q.shape[-1] ** 0.5
+
+
+class Attention:
+    """Scores of one head of one layer, at (batch index, token) rows."""
+
+    def __init__(self, m, mask):
+        self.m, self.mask = m, mask
+
+    def __call__(self, layer, head, rows):
+        q, k = self.m.model.layers[layer].self_attn.qk
+        i, t = rows[:, 0], rows[:, 1]
+        s = scores(q[:, head][i, t].float(), k[:, head // (q.shape[1] // k.shape[1])].float(), i)
+        seen = torch.zeros(s.shape, dtype=torch.bool)
+        for j, (b, a) in enumerate(zip(i.tolist(), t.tolist())):
+            row = self.mask[b][a]
+            seen[j, : len(row)] = row
+        return s.masked_fill(~seen, -1e4)
+
+
+def whole(m, b, still=False):
+    """(loss, measures) of a batch from pack.collate; a `still` step leaves the vision tower as it is."""
+    n, length = b['ids'].shape
+    with torch.set_grad_enabled(not still):
+        feat, aux = m.visual(b['img'])
+    im = b['ids'] == IMG
+    x = m.model.embed_tokens(b['ids']).masked_scatter(im[..., None], feat.float())
+    x = x.to(torch.bfloat16 if torch.is_autocast_enabled('cpu') else torch.float32)
+    h, (h2, h3, h4, h5) = m.lm(x, b['pos'], b['blocks'])
+    embed = m.model.embed_tokens.weight
+    measure = {}
+
+    want = b['lab'][:, 1:].reshape(-1)
+    at = (want >= 0).nonzero().squeeze(1)
+    w = b['wt'][:, 1:].reshape(-1)[at]
+    score = F.linear(h[:, :-1].reshape(-1, h.shape[-1])[at], embed).float()
+    loss = (F.cross_entropy(score, want[at], reduction='none') * w).sum() / w.sum()
+    measure['lm'] = loss.detach()
+    hit = right(score, want[at])
+    for name, z in (('digit', W_DIGIT), ('copied', W_COPIED), ('text', W_TEXT)):
+        measure[name] = hit[w == z].mean()
+
+    attend = Attention(m, b['mask'])
+    if len(b['copy']):
+        rows = b['copy']
+        i, t, src, which = rows.unbind(1)
+        own = (b['seg'][i] == b['seg'][i, t][:, None]) & (torch.arange(length)[None] <= t[:, None])
+        s = scores(m.cq(h3[i, t]).float(), m.ck(h3).float(), i).masked_fill(~own, -1e4)
+        loss = loss + 0.3 * F.cross_entropy(s, src)
+        s = attend(*HEAD_COPY, rows)
+        loss = loss + 0.5 * F.cross_entropy(s, src)
+        ok = right(s, src)
+        for name, z in (('inside', INSIDE), ('next', NEXT), ('value', VALUE)):
+            measure['src_' + name] = ok[which == z].mean()
+    if not b['chars'].any():
+        return loss, measure
+
+    if not still:
+        l, measure['chars'] = chars(m, aux, b['chars'])
+        loss = loss + 0.5 * l
+    first, cells, wide = len(PRE), int(im[0].sum()), b['img'].shape[-1] // 28
+    r, c = (b['pos'][1][im] - first).long(), (b['pos'][2][im] - first).long()
+    l, measure['place'] = place(m.posh, h2[im], r, c)
+    loss = loss + 0.15 * l
+    l, measure['place4'] = place(m.place4, unit(h4[im]), r, c)
+    loss = loss + 0.15 * l
+
+    def visual(z):
+        return z[im].view(n, -1, z.shape[-1])
+
+    if len(b['look']):
+        lp = F.log_softmax(attend(*HEAD_BOX, b['look']), -1)[:, first : first + cells]
+        loss = loss - 0.5 * (b['look_spot'] * lp).sum(-1).mean()
+        measure['att_box'] = (lp.exp() * (b['look_cover'] > 0)).sum(-1).mean().detach()
+        got, want = lp.argmax(-1), b['look_spot'].argmax(-1)
+        measure['att_spot'] = (got == want).float().mean()
+        z = unit(h5[b['look'][:, 0], b['look'][:, 1]])
+        l, measure['arrived'] = place(m.place5, z, want // wide, want % wide)
+        loss = loss + 0.5 * l
+        measure['att_row'] = (got // wide == want // wide).float().mean()
+        i, t = b['ends'].unbind(1)
+        s = scores(m.pq(h4[i, t]).float(), m.pk(visual(h4)).float(), i)
+        goal = 0.25 * b['ends_cover'] + 0.75 * b['ends_spot']
+        loss = loss - 0.7 * (goal * F.log_softmax(s, -1)).sum(-1).mean()
+        measure['box'] = (b['ends_cover'].gather(1, s.argmax(-1, keepdim=True)) > 0).float().mean()
+    if len(b['tok']):
+        i, t, cell = b['tok'].unbind(1)
+        s = scores(m.tq(h3[i, t]).float(), m.tk(visual(h3)).float(), i)
+        loss = loss + 0.5 * F.cross_entropy(s, cell)
+        measure['tok'] = right(s, cell).mean()
+        for layer, head, weight in HEAD_TOK:
+            s = attend(layer, head, b['tok'])
+            loss = loss + 0.5 * weight * F.cross_entropy(s, cell + first)
+            measure[f'att_tok{layer}'] = right(s, cell + first).mean()
+    if len(b['read']):
+        i, cell, word = b['read'].unbind(1)
+        s = F.linear(m.rd(visual(h2)[i, cell]), embed).float()
+        loss = loss + 0.4 * F.cross_entropy(s, word)
+        measure['read'] = right(s, word).mean()
+    return loss, measure

@@ -1,0 +1,372 @@
+"""Training sequences: one picture, then many short independent questions about it.
+
+A sequence is  prefix, visual tokens, optionally the official agent header, segments.  Every segment sees the
+picture and itself, `full` ones the header too, never each other (see `batch` for the mask), so that one pass
+through the vision tower teaches a dozen answers.  Beside the next-token labels a Pack records, by token
+position, what the auxiliary losses of losses.py ask for.
+"""
+
+import os
+import random
+import re
+from collections import namedtuple
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+import gen_drawn
+import screens
+import tasks
+import words
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+T = Tokenizer.from_file(
+    os.environ.get('NANO_TOKENIZER', os.path.join(HERE, '../../data/nano/tokenizer.json'))
+)
+IMG = T.token_to_id('<|image_pad|>')
+EOS = T.token_to_id('<|im_end|>')
+DIGITS = {T.token_to_id(str(i)) for i in range(10)}
+BRACKETS = {i for i in range(T.get_vocab_size()) if T.decode([i]).endswith('[')}
+
+
+def encode(text):
+    return T.encode(text).ids
+
+
+PRE = encode(tasks.SYS)
+POST = encode('<|vision_end|>')
+HEAD = {
+    'agent': encode(tasks.AGENT),
+    'short': encode('## Goal\n'),
+    'locate': encode(tasks.LOC),
+    'ask': [],
+}
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
+STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+# kinds of label, told apart by their weight in the loss
+W_TEXT, W_COPIED, W_DIGIT = 0.5, 2.0, 4.0
+# the longest distance between the picture and a short segment
+FAR = 320
+# which copied token: inside a word, the first of the target's name, the first of a typed text
+INSIDE, NEXT, VALUE = 0, 1, 2
+
+Point = namedtuple('Point', 'token box')
+Copy = namedtuple('Copy', 'token source which')
+
+
+def norm(im):
+    return torch.from_numpy(((np.asarray(im, np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1))
+
+
+class Pack:
+    """One sequence under construction."""
+
+    def __init__(self, scr, head):
+        self.scr = scr
+        self.gh, self.gw = scr.h // 28, scr.w // 28
+        n, p, hd = self.gh * self.gw, len(PRE), HEAD[head]
+        start = p + max(self.gh, self.gw)
+        self.ids = list(PRE) + [IMG] * n + POST + hd
+        self.pos = [[i] * 3 for i in range(p)]
+        self.pos += [[p, p + r, p + c] for r in range(self.gh) for c in range(self.gw)]
+        self.pos += [[start + k] * 3 for k in range(1 + len(hd))]
+        self.seg = [0] * (p + n + 1) + [1] * len(hd)
+        self.short_at, self.full_at = start + 1, start + 1 + len(hd)
+        self.lab = [-100] * len(self.ids)
+        self.wt = [0.0] * len(self.ids)
+        self.full = [False] * len(self.ids)
+        self.next_seg = 2
+        self.ends = []  # the end of a label, and the [ before coordinates, look at a box
+        self.digits = []  # so do the digits
+        self.tok = []  # a label's token looks at the cell where it is printed
+        self.copies = []  # a token about to be copied looks at its source
+        self.read = self.read_aloud()
+        where = {}
+        for text, xs, y in scr.words:
+            k = text.rstrip(':')
+            where[k] = None if k in where else (xs, y)
+        self.where = {k: v for k, v in where.items() if v}
+
+    def cell(self, x, y):
+        r, c = int(y // 28), int(x // 28)
+        return r * self.gw + c if 0 <= r < self.gh and 0 <= c < self.gw else None
+
+    def read_aloud(self):
+        """(cell, token) for all tokens of all printed words"""
+        out = []
+        for text, xs, y in self.scr.words:
+            en = T.encode(' ' + text)
+            for tid, (a, b) in zip(en.ids, en.offsets):
+                q = [xs[z - 1] for z in range(max(a, 1), b) if 0 <= z - 1 < len(xs)]
+                c = self.cell(sum(q) / len(q), y) if q else None
+                if c is not None:
+                    out.append((c, tid))
+        return out
+
+    def add(self, user, answer, el, full, learn=True, only_coords=False, blind=False):
+        """A segment: the user's words after the header, the answer, the element it points at (or None)."""
+        ue, ae = T.encode(user), T.encode(answer)
+        o, nu, na = len(self.ids), len(ue.ids), len(ae.ids)
+        base = self.full_at if full else self.short_at + self.scr.r.randint(0, FAR)
+        self.ids += ue.ids + ae.ids
+        self.pos += [[base + k] * 3 for k in range(nu + na)]
+        self.seg += [self.next_seg] * (nu + na)
+        self.full += [full] * (nu + na)
+        self.next_seg += 1
+        pointed = '_point' in answer or 'bbox' in answer
+        bracket = max([j for j, z in enumerate(ae.ids) if z in BRACKETS], default=None) if pointed else None
+        ulab, uwt, alab, awt = [-100] * nu, [0.0] * nu, [-100] * na, [0.0] * na
+        for j, z in enumerate(ae.ids):
+            co = bracket is not None and bracket < j <= bracket + 10
+            digit = co and z in DIGITS
+            if learn and (co or not only_coords) and not (digit and blind):
+                alab[j] = z
+            awt[j] = W_DIGIT if digit else W_TEXT
+        if full and '## Prev' in user:
+            self.copied(user, answer, ue, ae, o, ulab, uwt, awt)
+        self.lab += ulab + alab
+        self.wt += uwt + awt
+        if el is not None:
+            self.pointing(answer, ae, o + nu, bracket, el)
+
+    def copied(self, user, answer, ue, ae, o, ulab, uwt, awt):
+        """Every word that comes from the goal, in the answer and, for practice, in the history."""
+        cut = user.index('\n\n## Prev')
+        goal = user[:cut].lower()
+        think = answer.split('</think>')[0]
+        m = re.match(r'<think>\n[a-z ]+ "', think)
+        spans = []
+        if m:
+            spans.append((True, m.end(), answer.index('"\n', m.end()), NEXT))
+        spans += [(True, m.start(1), m.end(1), VALUE) for m in re.finditer(r'"text": "(.*)"\}', answer)]
+        spans += [(False, m.start(1), m.end(1), VALUE) for m in re.finditer(r'"text": "([^"]*)"\}', user)]
+        for is_answer, x0, x1, which in spans:
+            text, en = (answer, ae) if is_answer else (user, ue)
+            word = text[x0:x1].lower()
+            found = [f.start() for f in re.finditer(r'(?<!\w)' + re.escape(word) + r'(?!\w)', goal)]
+            if not word or len(found) != 1:
+                continue
+            for j, (x, y) in enumerate(en.offsets):
+                # an answer's closing quote counts too; where the history goes on is chance
+                if not (y > x0 and x < x1 + is_answer):
+                    continue
+                if is_answer:
+                    awt[j] = W_COPIED
+                else:
+                    ulab[j], uwt[j] = ue.ids[j], W_COPIED
+                x = max(x, x0)
+                if x < x1:
+                    q = found[0] + x - x0
+                    q = next((i for i, (c, d) in enumerate(ue.offsets) if c <= q < d), None)
+                    at = o + j - 1 + (len(ue.ids) if is_answer else 0)
+                    if q is not None:
+                        self.copies.append(Copy(at, o + q, which))
+                    which = INSIDE
+
+    def pointing(self, answer, ae, o, bracket, el):
+        box, label = el['box'], el['label']
+        if bracket is not None:
+            self.ends.append(Point(o + bracket, box))
+            for j in range(bracket + 1, min(bracket + 9, len(ae.ids) - 1)):
+                if ae.ids[j + 1] in DIGITS or ae.ids[j] in DIGITS:
+                    self.digits.append(Point(o + j, box))
+        a = answer.find('"' + label + '"')
+        if not label or a < 0:
+            return
+        a += 1
+        b = a + len(label)
+        printed = self.where.get(label)
+        for j, (x, y) in enumerate(ae.offsets):
+            if x <= b < y <= b + 3:
+                self.ends.append(Point(o + j, box))
+            if printed and x >= a - 1 and a < y <= b:
+                xs = [printed[0][z - a] for z in range(max(a, x), y) if z - a < len(printed[0])]
+                c = self.cell(sum(xs) / len(xs), printed[1]) if xs else None
+                if c is not None:
+                    self.tok.append((o + j, c))
+
+
+class Blind:
+    """No picture (a plain 56x56 one): only the sentence, the history and the words of the answer."""
+
+    blind = True
+
+    def __init__(self, seed):
+        self.r = random.Random(seed)
+        self.w = self.h = 56
+        self.img = np.full((56, 56, 3), self.r.randint(0, 255), np.uint8)
+        self.words, self.chars, self.texts = [], [], []
+        self.again()
+
+    def again(self):
+        """Another imagined form."""
+        r = self.r
+        labels, n = [], r.choice([1, 2, 3, 3, 3, 3, 4, 4, 5])
+        while len(labels) < n:
+            t = words.form_label(r)
+            if t.lower() not in [q.lower() for q in labels]:
+                labels.append(t)
+
+        def somewhere():
+            x, y = r.randint(5, 580), r.randint(5, 430)
+            return x, y, x + 40, y + 20
+
+        self.form = [dict(kind='field', label=t, box=somewhere(), value='') for t in labels]
+        buttons = ['OK', 'Cancel'] if r.random() < 0.6 else r.sample(words.BUTTONS, 2)
+        self.el = self.form + [dict(kind='button', label=b, box=somewhere()) for b in buttons]
+        for kind in r.sample(['checkbox', 'menu', 'radio', 'button', 'item', 'link', 'tab'], 2):
+            self.el.append(dict(kind=kind, label=words.phrase(r), box=somewhere()))
+
+
+def pack_blind(seed, segments=8, longest=1200):
+    scr = Blind(seed)
+    p = Pack(scr, 'agent' if scr.r.random() < 0.5 else 'short')
+    shift = scr.r.randint(8, 24)  # where text begins behind pictures of usual sizes
+    p.full_at += shift
+    p.short_at += shift
+    for _ in range(segments):
+        t = tasks.agent(scr)
+        if t and len(p.ids) < longest and 'not found' not in t.answer:
+            p.add(agent_user(t), t.answer + '<|im_end|>', None, True, blind=True)
+        scr.again()
+    return p
+
+
+def agent_user(t):
+    return t.goal + '\n\n## Previous Actions\n' + t.history + tasks.AEND + tasks.TURN
+
+
+def pack_screen(scr, other=0.03):
+    """`other`: share of pictures with grounding prompts and plain questions instead of the agent's."""
+    r = scr.r
+    u = r.random()
+    head = r.choice(['locate', 'ask']) if u < other else r.choice(['agent', 'short'])
+    p = Pack(scr, head)
+    els = [e for e in tasks.usable(scr) if e['label']]
+    r.shuffle(els)
+    if head in ('locate', 'ask'):
+        for user, answer, e in (tasks.locate if head == 'locate' else tasks.ask)(scr, 4):
+            p.add(user + tasks.TURN, answer + '<|im_end|>', e, True)
+    else:
+        for _ in range(2):
+            t = tasks.agent(scr)
+            if t:
+                p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True)
+    for i, e in enumerate(els[:14]):
+        name = f'{e["kind"]} "{e["label"]}"'
+        if i < 9:
+            act = tasks.input_op(e, '') if e['kind'] == 'field' else tasks.click_op(e)
+            p.add('', tasks.answer(name, act.action.split(', "text')[0]), e, False, only_coords=True)
+        else:
+            p.add('', f'<think>\n{name}\n', e, False, learn=False)
+    return p
+
+
+def spot(box, gh, gw):
+    """The cell of the point that is the answer."""
+    x, y = tasks.center(box)
+    m = torch.zeros(gh, gw)
+    m[min(max(y // 28, 0), gh - 1), min(max(x // 28, 0), gw - 1)] = 1
+    return m.flatten()
+
+
+def cover(box, gh, gw):
+    """How much of the box is in each cell, summing to one."""
+
+    def overlap(z, a, b):
+        return (torch.clamp(z + 28, max=float(b)) - torch.clamp(z, min=float(a))).clamp(min=0)
+
+    rows = overlap(torch.arange(gh) * 28.0, box[1], box[3])
+    m = (rows[:, None] * overlap(torch.arange(gw) * 28.0, box[0], box[2])[None]).flatten()
+    return m / m.sum().clamp(min=1e-6)
+
+
+def printed(scr):
+    """The characters in the left and the right half of every 14 px patch."""
+    m = torch.zeros(scr.h // 14, scr.w // 14, 2, dtype=torch.long)
+    for x, y, c in scr.chars:
+        i, j = int(y // 14), int(x // 14)
+        if 0 <= i < m.shape[0] and 0 <= j < m.shape[1]:
+            m[i, j, int(x % 14 >= 7)] = c
+    return m
+
+
+def masks(packs):
+    """For each sequence, which token sees which."""
+    out = []
+    for p in packs:
+        seg, full, k = torch.tensor(p.seg), torch.tensor(p.full), torch.arange(len(p.ids))
+        seen = (seg[None, :] == 0) | (seg[None, :] == seg[:, None])
+        seen |= (seg[None, :] == 1) & full[:, None]
+        out.append((k[None, :] <= k[:, None]) & seen)
+    return out
+
+
+def blocks(packs, mask, about=128):
+    """The same for model.Blocks: the prefix, then groups of whole segments."""
+    out = []
+    for i, (p, m) in enumerate(zip(packs, mask)):
+        add = torch.zeros(m.shape, dtype=torch.bfloat16).masked_fill_(~m, -1e4)
+        n = len(p.ids)
+        prefix = p.seg.index(2) if 2 in p.seg else n
+        out.append((i, 0, prefix, 0, add[:prefix, :prefix]))
+        a = prefix
+        for e in range(prefix + 1, n + 1):
+            if e == n or p.seg[e] != p.seg[e - 1] and e - a >= about:
+                out.append((i, a, e, prefix, torch.cat((add[a:e, :prefix], add[a:e, a:e]), 1)))
+                a = e
+    return out
+
+
+def collate(packs):
+    """Tensors of a batch; the packs have pictures of one size."""
+    n = len(packs)
+    length = (max(len(p.ids) for p in packs) + 15) // 16 * 16
+    b = dict(
+        ids=torch.zeros(n, length, dtype=torch.long),
+        pos=torch.zeros(3, n, length),
+        seg=torch.full((n, length), -1),
+        lab=torch.full((n, length), -100),
+        wt=torch.zeros(n, length),
+        full=torch.zeros(n, length, dtype=torch.bool),
+    )
+    for i, p in enumerate(packs):
+        m = len(p.ids)
+        b['pos'][:, i, :m] = torch.tensor(p.pos).T.float()
+        for k in ('ids', 'seg', 'lab', 'wt', 'full'):
+            b[k][i, :m] = torch.tensor(getattr(p, k))
+    b['mask'] = masks(packs)
+    b['blocks'] = blocks(packs, b['mask'])
+    b['img'] = torch.stack([norm(p.scr.img) for p in packs])
+    b['chars'] = torch.stack([printed(p.scr) for p in packs])
+
+    def rows(of):
+        """[batch index, ...] of all packs' records"""
+        return [(i, *map(int, q)) for i, p in enumerate(packs) for q in of(p)]
+
+    def cells(f, of):
+        return torch.stack([f(q.box, p.gh, p.gw) for p in packs for q in of(p)])
+
+    b['copy'] = torch.tensor(rows(lambda p: p.copies))
+    b['tok'] = torch.tensor(rows(lambda p: p.tok))
+    b['read'] = torch.tensor(rows(lambda p: p.read))
+    for name, of in (('ends', lambda p: p.ends), ('look', lambda p: p.ends + p.digits)):
+        b[name] = torch.tensor([(i, q.token) for i, p in enumerate(packs) for q in of(p)])
+        if len(b[name]):
+            b[name + '_spot'], b[name + '_cover'] = cells(spot, of), cells(cover, of)
+    return b
+
+
+def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03):
+    """`kind`: blind (one sequence) or screens (n pictures, `share` of them with real windows)."""
+    if kind == 'blind':
+        return collate([pack_blind(seed)])
+    packs = []
+    for i in range(n):
+        if real and random.Random(seed * 7919 + i).random() < share:
+            scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms)
+        else:
+            scr = gen_drawn.Screen(w, h, seed * 1009 + i).render()
+        packs.append(pack_screen(scr, other))
+    return collate(packs)
