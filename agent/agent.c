@@ -101,6 +101,24 @@ static int policy_open(struct agent *a, struct err *err)
     return policy_default(&a->policy, err);
 }
 
+static int read_no_think(const char *name, enum vlm_no_think *ret, struct err *err)
+{
+    static const char *const names[] = {[VLM_NO_THINK_AUTO] = "auto",
+                                        [VLM_NO_THINK_SUFFIX] = "suffix",
+                                        [VLM_NO_THINK_PREFILL] = "prefill",
+                                        [VLM_NO_THINK_NONE] = "none"};
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        if (!name || strcmp(name, names[i]) == 0) {
+            *ret = (enum vlm_no_think)i;
+            return 0;
+        }
+    }
+    return err_set(err, -EINVAL,
+                   "\"%.40s\" is no way to tell a model not to think; expected auto, suffix, prefill "
+                   "or none",
+                   name);
+}
+
 int agent_open(const struct agent_options *o, struct agent **ret, struct err *err)
 {
     struct agent *a = mem_zalloc(sizeof *a);
@@ -111,9 +129,13 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
     a->model_dir = o->model_dir ? mem_strdup(o->model_dir) : default_model();
     a->state_dir = o->state_dir ? mem_strdup(o->state_dir) : file_state_path(NULL);
 
+    struct vlm_adapter lora = {.dir = o->lora_dir, .merge = true};
     struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
-                             .precision = o->precision};
-    int rc = policy_open(a, err);
+                             .precision = o->precision, .adapters = &lora,
+                             .n_adapters = o->lora_dir ? 1 : 0};
+    int rc = read_no_think(o->no_think, &vo.no_think, err);
+    if (rc == 0)
+        rc = policy_open(a, err);
     if (rc == 0)
         rc = store_open(a->state_dir, &a->store, err);
     if (rc == 0)

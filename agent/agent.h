@@ -21,6 +21,9 @@ struct agent_options {
     const char *state_dir;   /* NULL: $XDG_STATE_HOME/deskhand */
     int n_threads;
     const char *backend, *precision; /* of model/vlm.h */
+    const char *lora_dir; /* an adapter merged into the model, NULL: none */
+    const char *no_think; /* how the model is told not to think: "suffix", "prefill", "none"; NULL or
+                             "auto": by its name, see enum vlm_no_think */
     bool dry_run; /* the hand lists its events instead of sending them */
     uint16_t own_port; /* for recognising Deskhand's own pages; 0 unknown */
     int64_t approval_us; /* a question waits so long for its answer; 0: two minutes */

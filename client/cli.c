@@ -36,6 +36,8 @@ static const struct option_row {
      OPTION_APPROVE, offsetof(struct cli, approve)},
     {"model", "DIR", "for a daemon started here: the checkpoint", OPTION_TEXT,
      offsetof(struct cli, model)},
+    {"lora", "DIR", "for a daemon started here: a LoRA adapter for it", OPTION_TEXT,
+     offsetof(struct cli, lora)},
     {"display", "NAME", "for a daemon started here: the X display", OPTION_TEXT,
      offsetof(struct cli, display)},
     {"policy", "FILE", "for a daemon started here: the rules", OPTION_TEXT,

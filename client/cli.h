@@ -27,7 +27,7 @@ struct cli {
     long max_steps, limit, threads; /* 0: not given */
     double max_seconds;
     enum cli_approve approve;
-    const char *model, *display, *policy;
+    const char *model, *lora, *display, *policy;
     const char *arg; /* the positional argument, NULL when there is none */
 };
 

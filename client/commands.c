@@ -2,7 +2,7 @@
  * test. */
 #include "client/cli.h"
 
-#define START_OPTIONS "no-start model display policy threads "
+#define START_OPTIONS "no-start model lora display policy threads "
 
 const struct command commands[] = {
     {"do", "GOAL", START_OPTIONS "json dry-run no-think max-steps max-seconds approve",

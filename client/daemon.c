@@ -49,12 +49,14 @@ static char *find_daemon(void)
 
 static _Noreturn void become_daemon(const struct cli *c, const char *exe, int log_fd)
 {
-    const char *argv[12];
+    const char *argv[16];
     char threads[24];
     int n = 0;
     argv[n++] = exe;
     if (c->model)
         argv[n++] = "--model", argv[n++] = c->model;
+    if (c->lora)
+        argv[n++] = "--lora", argv[n++] = c->lora;
     if (c->display)
         argv[n++] = "--display", argv[n++] = c->display;
     if (c->policy)
@@ -134,9 +136,9 @@ int cli_connect(const struct cli *c, bool start, struct rpc *ret)
     struct err err = {0};
     int rc = try_open(ret, &err);
     if (rc == 0) {
-        if (c->model || c->policy || c->display || c->threads)
-            fputs("deskhand: a daemon runs already: --model, --display, --policy and --threads are "
-                  "not used\n", stderr);
+        if (c->model || c->lora || c->policy || c->display || c->threads)
+            fputs("deskhand: a daemon runs already: --model, --lora, --display, --policy and --threads "
+                  "are not used\n", stderr);
         return 0;
     }
     bool absent = rc == -ENOENT || rc == -ECONNREFUSED;

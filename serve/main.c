@@ -27,6 +27,8 @@ static const struct {
     {"threads", "N", "for the model (default all cores)"},
     {"backend", "NAME", "for the model (default the fastest that works)"},
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
+    {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
+    {"no-think-by", "WAY", "how the model is told not to think: suffix, prefill or none (default by name)"},
     {"dry-run", NULL, "list input events instead of sending them"},
     {"no-browser-approval", NULL, "take approvals from programs only"},
     {"log-level", "LEVEL", "error, warn, info (default) or debug"},
@@ -112,6 +114,10 @@ static int read_options(int argc, char **argv, struct loop_options *o)
             o->agent.backend = optarg;
         if (strcmp(name, "precision") == 0)
             o->agent.precision = optarg;
+        if (strcmp(name, "lora") == 0)
+            o->agent.lora_dir = optarg;
+        if (strcmp(name, "no-think-by") == 0)
+            o->agent.no_think = optarg;
         if (strcmp(name, "dry-run") == 0)
             o->agent.dry_run = true;
         if (strcmp(name, "no-browser-approval") == 0)
