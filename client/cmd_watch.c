@@ -26,6 +26,7 @@ int cmd_watch(const struct cli *c)
         json_decref(reply);
     } while (rc == 0);
     progress_break(&p);
+    progress_done(&p);
     rpc_close(&r);
     return cli_fail(c, CLI_UNREACHABLE, "%s", err.text);
 }
