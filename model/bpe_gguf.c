@@ -1,17 +1,21 @@
-/* Reads a tokenizer from GGUF metadata. Normal tokens are written in tokenizer.json's printable
+/* Reads a tokenizer from GGUF metadata, and writes it. Normal tokens are written in tokenizer.json's printable
  * alphabet, control tokens (<|im_end|>) and the user's own (<think>, if it is one) as plain text.
  * Only Qwen2's kind is known. add_bos is not read: the chat template says where a text begins.
  *
- * Text is brought into NFC as in the original tokenizer, which llama.cpp does not do. */
+ * Text is brought into NFC as in the original tokenizer, which llama.cpp does not do, unless a file of
+ * our own says that its tokenizer leaves text as it is. */
 #include "model/bpe.h"
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/bpe_table.h"
 #include "model/gguf.h"
+#include "model/gguf_write.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define NFC_KEY "deskhand.tokenizer.nfc"
 
 enum token_type { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER, TYPE_UNUSED, TYPE_BYTE };
 
@@ -149,7 +153,8 @@ int bpe_open_gguf(const struct gguf *g, struct bpe **ret, struct err *err)
 
     memset(b->of_byte, 0xff, sizeof(b->of_byte));
     b->nfc = true;
-    if ((r = must_be(g, "tokenizer.ggml.model", "gpt2", err)) < 0 ||
+    if ((gguf_has(g, NFC_KEY) && (r = gguf_bool(g, NFC_KEY, &b->nfc, err)) < 0) ||
+        (r = must_be(g, "tokenizer.ggml.model", "gpt2", err)) < 0 ||
         (r = must_be(g, "tokenizer.ggml.pre", "qwen2", err)) < 0 ||
         (r = read_tokens(b, g, err)) < 0 || (r = bpe_check_bytes(b, gguf_path(g), err)) < 0 ||
         (r = read_merges(b, g, err)) < 0 ||
@@ -159,5 +164,67 @@ int bpe_open_gguf(const struct gguf *g, struct bpe **ret, struct err *err)
     }
     bpe_list_added(b);
     *ret = b;
+    return 0;
+}
+
+/* writing */
+
+static int by_rank(const void *a, const void *b)
+{
+    int32_t x = ((const struct merge *)a)->rank, y = ((const struct merge *)b)->rank;
+    return x < y ? -1 : x > y;
+}
+
+static void write_merges(const struct bpe *b, struct gguf_out *w)
+{
+    struct merge *list = mem_alloc(sizeof(*list) * b->n_slots);
+    struct str s = {0};
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->merges[i].rank >= 0)
+            list[n++] = b->merges[i];
+    qsort(list, n, sizeof(*list), by_rank);
+    gguf_out_texts(w, "tokenizer.ggml.merges", n);
+    for (size_t i = 0; i < n; i++) {
+        const struct token *l = &b->tokens[list[i].left], *r = &b->tokens[list[i].right];
+        str_reset(&s);
+        bpe_encode_letters(l->s, l->n, &s);
+        str_putc(&s, ' ');
+        bpe_encode_letters(r->s, r->n, &s);
+        gguf_out_text(w, s.s, s.n);
+    }
+    str_done(&s);
+    free(list);
+}
+
+int bpe_write_gguf(const struct bpe *b, int n_tokens, struct gguf_out *w, struct err *err)
+{
+    struct str s = {0};
+
+    if (!b->is_qwen)
+        return err_set(err, -ENOTSUP, "the tokenizer does not cut text as Qwen2's does, and GGUF has no "
+                                      "name for its way");
+    int n = MAX(n_tokens, b->n_tokens);
+    AUTO_FREE int *types = mem_alloc(sizeof(*types) * (size_t)n);
+    gguf_out_string(w, "tokenizer.ggml.model", "gpt2");
+    gguf_out_string(w, "tokenizer.ggml.pre", "qwen2");
+    gguf_out_bool(w, NFC_KEY, b->nfc);
+    gguf_out_texts(w, "tokenizer.ggml.tokens", (size_t)n);
+    for (int i = 0; i < n; i++) {
+        const struct token *t = i < b->n_tokens && b->tokens[i].s ? &b->tokens[i] : NULL;
+        types[i] = !t ? TYPE_UNUSED : t->special ? TYPE_CONTROL : t->added ? TYPE_USER : TYPE_NORMAL;
+        str_reset(&s);
+        if (!t)
+            str_printf(&s, "[PAD%d]", i);
+        else if (t->added)
+            str_add(&s, t->s, t->n);
+        else
+            bpe_encode_letters(t->s, t->n, &s);
+        gguf_out_text(w, str_cstr(&s), s.n);
+    }
+    str_done(&s);
+    gguf_out_ints(w, "tokenizer.ggml.token_type", types, (size_t)n);
+    write_merges(b, w);
     return 0;
 }

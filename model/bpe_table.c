@@ -41,6 +41,19 @@ int bpe_decode_letters(const char *s, size_t n, char **ret, size_t *ret_n)
     return 0;
 }
 
+void bpe_encode_letters(const char *s, size_t n, struct str *ret)
+{
+    int of_cp[512], of_byte[256];
+    byte_alphabet(of_cp);
+    for (int i = 0; i < 512; i++)
+        if (of_cp[i] >= 0)
+            of_byte[of_cp[i]] = i;
+    for (size_t i = 0; i < n; i++) {
+        char c[4];
+        str_add(ret, c, (size_t)utf8_put(c, (uint32_t)of_byte[(uint8_t)s[i]]));
+    }
+}
+
 void bpe_add_merge(struct bpe *b, struct merge m)
 {
     size_t i = bpe_slot(b, m.left, m.right);
@@ -100,6 +113,7 @@ int bpe_compile(struct bpe *b, const char *regex, const char *path, struct err *
                              PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
     if (!b->regex)
         return err_set(err, -EINVAL, "%s: its Split regex is bad at character %zu", path, at);
+    b->is_qwen = strcmp(regex, BPE_QWEN_REGEX) == 0;
     return 0;
 }
 

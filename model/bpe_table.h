@@ -4,6 +4,7 @@
 #define DESKHAND_MODEL_BPE_TABLE_H
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ struct bpe {
     size_t n_slots;
     int32_t *added; /* ids, longest string first */
     int n_added;
-    bool nfc;
+    bool nfc, is_qwen; /* is_qwen: the regex is Qwen's */
     pcre2_code *regex;
 };
 
@@ -51,6 +52,7 @@ static inline size_t bpe_slot(const struct bpe *b, int32_t left, int32_t right)
 
 /* From the printable alphabet of tokenizer.json to bytes, heap; -EINVAL for a letter outside it. */
 int bpe_decode_letters(const char *s, size_t n, char **ret, size_t *ret_n);
+void bpe_encode_letters(const char *s, size_t n, struct str *ret);
 
 void bpe_put_token(struct bpe *b, int32_t id, struct token t); /* takes t.s; id < BPE_TOKENS_MAX */
 void bpe_new_merges(struct bpe *b, size_t n);                  /* makes room for n */

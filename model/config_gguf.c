@@ -262,9 +262,19 @@ static void read_eos(struct vlm_config *c, struct reader *r)
 {
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
+    static const char own[] = "deskhand.eos_token_ids";
     struct gguf_list l;
 
-    for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
+    if (gguf_has(r->g, own) && r->rc == 0 && (r->rc = gguf_list(r->g, own, false, &l, r->err)) == 0) {
+        for (uint64_t i = 0; i < l.n && i < N_ELEMENTS(c->eos); i++) {
+            double v = gguf_list_number(&l, i);
+            if (v >= 0 && v < c->n_vocab && !config_is_eos(c, (int32_t)v))
+                c->eos[c->n_eos++] = (int)v;
+        }
+        if (c->n_eos)
+            return;
+    }
+    for (size_t i = 0; i < N_ELEMENTS(keys) && c->n_eos < (int)N_ELEMENTS(c->eos); i++) {
         if (r->rc < 0 || !gguf_has(r->g, keys[i]))
             continue;
         int id = integer(r, keys[i], 0, c->n_vocab - 1, 0);

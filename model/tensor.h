@@ -4,6 +4,7 @@
 #ifndef DESKHAND_MODEL_TENSOR_H
 #define DESKHAND_MODEL_TENSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,5 +47,9 @@ static inline size_t tensor_bytes(enum tensor_dtype d, size_t n)
 /* Values from..from+n-1 of what begins at src, as the format defines them; both are multiples of the
  * block. src need not be aligned. */
 void tensor_to_f32(enum tensor_dtype d, const void *src, size_t from, size_t n, float *ret);
+
+/* The other way, as ggml's reference rounds: F32, BF16, F16, Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1. False for
+ * another type, nothing is written then. */
+bool tensor_from_f32(enum tensor_dtype d, const float *x, size_t n, void *ret);
 
 #endif

@@ -84,6 +84,38 @@ static void values_of_every_type_are_exact(void **state)
     gguf_close(g);
 }
 
+static void written_types_are_equal_to_the_byte(void **state)
+{
+    static const struct {
+        const char *name;
+        enum tensor_dtype dtype;
+    } rows[] = {{"plain.f16", TENSOR_F16},   {"plain.bf16", TENSOR_BF16}, {"plain.q8_0", TENSOR_Q8_0},
+                {"plain.q4_0", TENSOR_Q4_0}, {"plain.q4_1", TENSOR_Q4_1}, {"plain.q5_0", TENSOR_Q5_0},
+                {"plain.q5_1", TENSOR_Q5_1}};
+    AUTO_FREE char *path = file_join(folder, "types.gguf");
+    struct gguf *g;
+    struct err err = {0};
+
+    if (gguf_open(path, &g, &err) < 0)
+        fail_msg("%s", err.text);
+    const struct tensor *x = gguf_find(g, "plain.f32");
+    size_t n = (size_t)(x->shape[0] * x->shape[1]);
+    AUTO_FREE float *plain = mem_alloc(n * 4);
+    AUTO_FREE uint8_t *got = mem_alloc(n * 4);
+    tensor_to_f32(x->dtype, x->data, 0, n, plain);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        const struct tensor *want = gguf_find(g, rows[i].name);
+        assert_non_null(want);
+        assert_true(tensor_from_f32(rows[i].dtype, plain, n, got));
+        for (size_t k = 0; k < tensor_bytes(rows[i].dtype, n); k++)
+            if (got[k] != ((const uint8_t *)want->data)[k])
+                fail_msg("%s: byte %zu is 0x%02x, expected 0x%02x", rows[i].name, k, got[k],
+                         ((const uint8_t *)want->data)[k]);
+    }
+    assert_false(tensor_from_f32(TENSOR_Q6_K, plain, n, got));
+    gguf_close(g);
+}
+
 /* a language model by itself */
 
 struct model {
@@ -268,6 +300,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_of_every_type_are_exact),
+        cmocka_unit_test(written_types_are_equal_to_the_byte),
         cmocka_unit_test(text_of_qwen2vl_agrees),
         cmocka_unit_test(text_of_qwen2_agrees),
         cmocka_unit_test(picture_agrees),

@@ -227,6 +227,7 @@ def write_types(path):
     w.add_tensor("bf16.f32", quants.dequantize(b, Q.BF16).astype(np.float32))
     # What a quantiser of ours is held against.
     x = rng.standard_normal((4, 256)).astype(np.float32) * np.array([[1], [30], [0.01], [0]], np.float32)
+    x[3] = 0  # not -0, of which numpy's min and max are free to choose
     w.add_tensor("plain.f32", x)
     for t in [Q.F16, Q.BF16, Q.Q8_0, Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q5_1]:
         w.add_tensor("plain." + t.name.lower(), quants.quantize(x, t), raw_dtype=t)

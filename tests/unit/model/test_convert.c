@@ -1,0 +1,282 @@
+/* From Hugging Face's layout to GGUF and back through the other reader: the same network, to the bit
+ * where no type was changed.
+ *
+ *   test_convert NANO TINY */
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/gguf.h"
+#include "model/tool.h"
+#include "model/vlm.h"
+
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char *nano, *tiny;
+static char dir[64];
+
+static int setup(void **state)
+{
+    strcpy(dir, "/tmp/deskhand-convert-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    char command[96];
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    return system(command);
+}
+
+static struct vlm *open_model(const char *path)
+{
+    struct vlm *m;
+    struct err err = {0};
+    if (vlm_open(path, &(struct vlm_options){.n_threads = 1, .precision = "f32", .n_ctx = 1024}, &m,
+                 &err) < 0)
+        fail_msg("%s", err.text);
+    return m;
+}
+
+/* What a model makes of a drawn picture and a question: prompt ids, features and logits. */
+struct seen {
+    int32_t *ids;
+    float *features, *logits;
+    int n_ids, n_features, n_logits;
+};
+
+static struct seen look(const char *path)
+{
+    struct vlm *m = open_model(path);
+    struct vlm_info info;
+    struct seen s = {0};
+    struct err err = {0};
+    int32_t *pos;
+    const struct image_spec *spec = vlm_image_spec(m);
+    struct patches p = {.grid_t = 1, .grid_h = 12, .grid_w = 10, .n_temporal = 1,
+                        .patch_size = spec->patch_size, .merge_size = spec->merge_size, .hash = 7};
+    size_t n = (size_t)(p.grid_h * p.grid_w * patches_n_cols(&p));
+    struct vlm_part parts[] = {{VLM_IMAGE, NULL, &p}, {VLM_TEXT, "Where is the \xc3\xb6l button?", NULL}};
+    struct vlm_message message = {"user", parts, 2};
+    struct vlm_request r = {.messages = &message, .n_messages = 1};
+
+    vlm_info(m, &info);
+    p.rows = mem_aligned(n * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        p.rows[i] = (float)(i * 7919 % 1009) / 504.0f - 1.0f;
+    if (vlm_prompt(m, &r, &s.ids, &pos, &s.n_ids, &err) < 0 ||
+        vlm_encode_image(m, &p, &s.features, &err) < 0 || vlm_logits(m, &r, &s.logits, &err) < 0)
+        fail_msg("%s", err.text);
+    free(pos);
+    s.n_features = patches_n_tokens(&p) * info.d_model;
+    s.n_logits = info.n_vocab;
+    patches_done(&p);
+    vlm_close(m);
+    return s;
+}
+
+static void seen_done(struct seen *s)
+{
+    free(s->ids);
+    free(s->features);
+    free(s->logits);
+}
+
+static double apart(const float *a, const float *b, int n)
+{
+    double most = 0, worst = 0;
+    for (int i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)a[i]));
+        double d = fabs((double)a[i] - (double)b[i]);
+        worst = d > worst || isnan(d) ? d : worst;
+    }
+    return worst / most;
+}
+
+static void convert(const char *from, const char *type, const char *vision_type, const char *to)
+{
+    struct err err = {0};
+    if (tool_convert(from, NULL, type, vision_type, to, NULL, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static void without_a_change_of_type_nothing_changes(void **state)
+{
+    const char *const from[] = {nano, tiny};
+    const char *const types[] = {"bf16", "f32"}; /* nano is bf16; tiny has both, f32 holds both */
+
+    for (int i = 0; i < 2; i++) {
+        AUTO_FREE char *to = file_join(dir, "same.gguf");
+        convert(from[i], types[i], NULL, to);
+        struct seen a = look(from[i]), b = look(to);
+        assert_int_equal(a.n_ids, b.n_ids);
+        assert_memory_equal(a.ids, b.ids, sizeof(int32_t) * (size_t)a.n_ids);
+        assert_int_equal(a.n_features, b.n_features);
+        assert_memory_equal(a.features, b.features, sizeof(float) * (size_t)a.n_features);
+        assert_int_equal(a.n_logits, b.n_logits);
+        assert_true(apart(a.logits, b.logits, a.n_logits) < 1e-6);
+        seen_done(&a);
+        seen_done(&b);
+    }
+}
+
+static void types_lose_as_much_as_they_should(void **state)
+{
+    static const struct {
+        const char *type;
+        double least, most;
+    } rows[] = {{"q8_0", 1e-4, 0.03}, {"q5_0", 1e-3, 0.3}, {"q4_1", 1e-3, 0.5}};
+    struct seen a = look(nano);
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        AUTO_FREE char *to = file_join(dir, "small.gguf");
+        convert(nano, rows[i].type, NULL, to);
+        struct seen b = look(to);
+        double d = apart(a.logits, b.logits, a.n_logits);
+        print_message("%s: logits off by %.2g of the largest\n", rows[i].type, d);
+        assert_true(d > rows[i].least && d < rows[i].most);
+        assert_memory_equal(a.features, b.features, sizeof(float) * (size_t)a.n_features);
+        seen_done(&b);
+    }
+    seen_done(&a);
+}
+
+static void a_converted_file_converts_to_itself(void **state)
+{
+    AUTO_FREE char *one = file_join(dir, "one.gguf");
+    AUTO_FREE char *two = file_join(dir, "two.gguf");
+    AUTO_FREE char *m1 = file_join(dir, "mmproj-one.gguf");
+    AUTO_FREE char *m2 = file_join(dir, "mmproj-two.gguf");
+    const char *const files[][2] = {{one, two}, {m1, m2}};
+
+    convert(nano, "q8_0", "f16", one);
+    convert(one, "q8_0", "f16", two);
+    for (int i = 0; i < 2; i++) {
+        struct gguf *a, *b;
+        assert_int_equal(gguf_open(files[i][0], &a, NULL), 0);
+        assert_int_equal(gguf_open(files[i][1], &b, NULL), 0);
+        assert_int_equal(gguf_n_tensors(a), gguf_n_tensors(b));
+        for (int t = 0; t < gguf_n_tensors(a); t++) {
+            const char *na, *nb;
+            const struct tensor *x = gguf_tensor(a, t, &na), *y = gguf_tensor(b, t, &nb);
+            size_t n = 1;
+            assert_string_equal(na, nb);
+            assert_int_equal(x->dtype, y->dtype);
+            assert_memory_equal(x->shape, y->shape, sizeof x->shape);
+            for (int k = 0; k < x->rank; k++)
+                n *= (size_t)x->shape[k];
+            assert_memory_equal(x->data, y->data, tensor_bytes(x->dtype, n));
+        }
+        gguf_close(a);
+        gguf_close(b);
+    }
+}
+
+static void bad_types_and_places_are_refused(void **state)
+{
+    AUTO_FREE char *to = file_join(dir, "nowhere/x.gguf");
+    struct err err = {0};
+    assert_int_equal(tool_convert(nano, NULL, "q6_k", NULL, "x.gguf", NULL, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "\"q6_k\""));
+    assert_int_equal(tool_convert(nano, NULL, "f16", "q9", "x.gguf", NULL, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "\"q9\""));
+    assert_int_equal(tool_convert(nano, NULL, "f16", NULL, to, NULL, &err), -ENOENT);
+    assert_true(access("x.gguf", F_OK) != 0);
+}
+
+static void info_counts_what_is_there(void **state)
+{
+    json_t *j;
+    struct err err = {0};
+    if (tool_info(tiny, NULL, &j, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(json_string_value(json_object_get(j, "kind")), "safetensors");
+    json_t *c = json_object_get(j, "config");
+    assert_int_equal(json_integer_value(json_object_get(c, "hidden_size")), 48);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(c, "vision"), "depth")), 3);
+    assert_int_equal(json_array_size(json_object_get(j, "types")), 2);
+    assert_int_equal(json_array_size(json_object_get(j, "tensors")), 81);
+    json_decref(j);
+}
+
+/* One byte pattern of a file replaced, which must be there. */
+static void spoil(const char *path, const void *from, const void *to, size_t n)
+{
+    char *data;
+    size_t size;
+    struct err err = {0};
+    if (file_read(path, 1u << 28, &data, &size, &err) < 0)
+        fail_msg("%s", err.text);
+    char *at = memmem(data, size, from, n);
+    assert_non_null(at);
+    memcpy(at, to, n);
+    assert_int_equal(file_write(path, data, size, 0600, &err), 0);
+    free(data);
+}
+
+static void check_finds(const char *path, const char *part, size_t n_unused)
+{
+    json_t *j;
+    struct err err = {0};
+    if (tool_check(path, NULL, NULL, &j, &err) < 0)
+        fail_msg("%s", err.text);
+    json_t *faults = json_object_get(j, "faults");
+    const char *first = json_string_value(json_array_get(faults, 0));
+    if (!part && first)
+        fail_msg("%s", first);
+    if (part && (!first || !strstr(first, part)))
+        fail_msg("\"%s\" says nothing of \"%s\"", first ? first : "nothing", part);
+    assert_int_equal(json_array_size(json_object_get(j, "unused")), n_unused);
+    json_decref(j);
+}
+
+static void check_finds_what_is_missing_and_what_is_no_number(void **state)
+{
+    static const float nan = NAN;
+    AUTO_FREE char *to = file_join(dir, "check.gguf");
+    struct gguf *g;
+
+    check_finds(nano, NULL, 0);
+    check_finds(tiny, NULL, 0);
+    convert(tiny, "f32", NULL, to);
+    check_finds(to, NULL, 0);
+    spoil(to, "blk.1.ffn_norm", "blk.1.ffn_nurm", 14);
+    check_finds(to, "model.layers.1.post_attention_layernorm.weight is missing", 1);
+    convert(tiny, "f32", NULL, to);
+    assert_int_equal(gguf_open(to, &g, NULL), 0);
+    char old[12], new[12];
+    memcpy(old, (const char *)gguf_find(g, "blk.2.ffn_down.weight")->data + 400, sizeof old);
+    gguf_close(g);
+    memcpy(new, old, sizeof new);
+    memcpy(new + 4, &nan, 4);
+    spoil(to, old, new, sizeof new);
+    check_finds(to, "model.layers.2.mlp.down_proj.weight holds a value that is no finite number, the "
+                    "102th", 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_change_of_type_nothing_changes),
+        cmocka_unit_test(types_lose_as_much_as_they_should),
+        cmocka_unit_test(a_converted_file_converts_to_itself),
+        cmocka_unit_test(bad_types_and_places_are_refused),
+        cmocka_unit_test(info_counts_what_is_there),
+        cmocka_unit_test(check_finds_what_is_missing_and_what_is_no_number),
+    };
+    if (argc != 3) {
+        fprintf(stderr, "usage: test_convert NANO TINY\n");
+        return 2;
+    }
+    nano = argv[1];
+    tiny = argv[2];
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
