@@ -16,7 +16,7 @@ struct builder {
     int n, cap, n_ctx;
     struct chat_image *images;
     int n_images;
-    int32_t im_start, im_end, vision_start, vision_end, image_pad;
+    int32_t im_start, im_end, vision_start, vision_end, image_pad, video_pad;
     struct err *err;
     int rc;
     struct str text; /* plain text not yet encoded: pieces are merged over part borders */
@@ -55,7 +55,7 @@ static void control(struct builder *b, int32_t id)
     put(b, id);
 }
 
-static void image(struct builder *b, const struct patches *p)
+static void image(struct builder *b, const struct patches *p, bool is_video)
 {
     size_t n = 0;
     if (!p || p->merge_size < 1 || p->grid_t < 1 || p->grid_h < p->merge_size ||
@@ -73,9 +73,9 @@ static void image(struct builder *b, const struct patches *p)
     if (b->rc < 0)
         return;
     b->images = mem_realloc(b->images, (size_t)(b->n_images + 1) * sizeof *b->images);
-    b->images[b->n_images++] = (struct chat_image){b->n, p};
+    b->images[b->n_images++] = (struct chat_image){b->n, is_video, p};
     for (size_t i = 0; i < n; i++)
-        put(b, b->image_pad);
+        put(b, is_video ? b->video_pad : b->image_pad);
     control(b, b->vision_end);
 }
 
@@ -116,7 +116,7 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
                int32_t **ret_ids, int *ret_n, struct chat_image **ret_images, int *ret_n_images,
                struct err *err)
 {
-    struct builder b = {.bpe = bpe, .err = err, .n_ctx = c->n_ctx};
+    struct builder b = {.bpe = bpe, .err = err, .n_ctx = c->n_ctx, .video_pad = -1};
     b.im_start = need(&b, "<|im_start|>");
     b.im_end = need(&b, "<|im_end|>");
     if (c->vit.depth) {
@@ -144,9 +144,12 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
         str_puts(&b.text, m->role);
         str_puts(&b.text, "\n");
         for (int k = 0; k < m->n_parts && b.rc == 0; k++) {
-            if (m->parts[k].kind == VLM_IMAGE)
-                image(&b, m->parts[k].image);
-            else if (m->parts[k].text)
+            bool is_video = m->parts[k].kind == VLM_VIDEO;
+            if (is_video && b.video_pad < 0)
+                b.video_pad = need(&b, "<|video_pad|>");
+            if (m->parts[k].kind != VLM_TEXT && b.rc == 0)
+                image(&b, m->parts[k].image, is_video);
+            else if (m->parts[k].kind == VLM_TEXT && m->parts[k].text)
                 str_puts(&b.text, m->parts[k].text);
         }
         if (i == off_at)

@@ -9,6 +9,7 @@
 /* A picture in the prompt: its pads are ids[begin .. begin + patches_n_tokens(patches)). */
 struct chat_image {
     int begin;
+    bool is_video;
     const struct patches *patches;
 };
 

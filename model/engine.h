@@ -71,7 +71,8 @@ struct prompt {
     bool *counted;             /* [n_images]: in the reply's numbers already */
 };
 /* prompt.c */
-int prompt_check_patches(const struct vlm *m, const struct patches *p, struct err *err);
+int prompt_check_patches(const struct vlm *m, const struct patches *p, bool is_video,
+                         struct err *err);
 int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt *ret,
                  struct err *err);
 void prompt_done(struct prompt *p);

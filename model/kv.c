@@ -18,9 +18,9 @@ uint64_t kv_key_text(int32_t id)
     return (uint64_t)(uint32_t)id; /* visual keys have the top bit set */
 }
 
-uint64_t kv_key_visual(uint64_t picture_hash, int t, int h, int w, int index)
+uint64_t kv_key_visual(uint64_t picture_hash, int t, int h, int w, int seconds, int index)
 {
-    uint64_t k = mix(picture_hash);
+    uint64_t k = mix(mix(picture_hash) ^ (uint64_t)(uint32_t)seconds);
 
     k = mix(k ^ (uint64_t)(uint32_t)t << 32 ^ (uint64_t)(uint32_t)h);
     k = mix(k ^ (uint64_t)(uint32_t)w << 32 ^ (uint64_t)(uint32_t)index);

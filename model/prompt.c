@@ -17,7 +17,8 @@ void prompt_done(struct prompt *p)
     free(p->counted);
 }
 
-int prompt_check_patches(const struct vlm *m, const struct patches *p, struct err *err)
+int prompt_check_patches(const struct vlm *m, const struct patches *p, bool is_video,
+                         struct err *err)
 {
     const struct image_spec *s = &m->config.image;
 
@@ -42,6 +43,18 @@ int prompt_check_patches(const struct vlm *m, const struct patches *p, struct er
     if (p->n_temporal != 1 && p->n_temporal != s->temporal_patch_size)
         return err_set(err, -EINVAL, "The picture has %d slices in time; expected 1 or %d.",
                        p->n_temporal, s->temporal_patch_size);
+    if (!is_video && p->grid_t != 1)
+        return err_set(err, -EINVAL, "A picture has %d frames; more than one make a video.",
+                       p->grid_t);
+    if (is_video && p->n_temporal != s->temporal_patch_size)
+        return err_set(err, -EINVAL, "A video has %d slices in time; expected %d.", p->n_temporal,
+                       s->temporal_patch_size);
+    if (is_video && !(p->second_per_grid >= 0 &&
+                      (double)p->second_per_grid * p->grid_t * m->config.vit.tokens_per_second < 1e6))
+        return err_set(err, -EINVAL,
+                       "A video has %d pairs of frames at %g seconds; the positions would leave the "
+                       "range of the model.",
+                       p->grid_t, (double)p->second_per_grid);
     return 0;
 }
 
@@ -53,8 +66,9 @@ int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt
 
     for (int i = 0; i < r->n_messages; i++)
         for (int j = 0; j < r->messages[i].n_parts; j++)
-            if (r->messages[i].parts[j].kind == VLM_IMAGE &&
-                (e = prompt_check_patches(m, r->messages[i].parts[j].image, err)) < 0)
+            if (r->messages[i].parts[j].kind != VLM_TEXT &&
+                (e = prompt_check_patches(m, r->messages[i].parts[j].image,
+                                          r->messages[i].parts[j].kind == VLM_VIDEO, err)) < 0)
                 return e;
     if ((e = chat_build(m->bpe, &m->config, r, &p.ids, &p.n, &p.images, &p.n_images, err)) < 0)
         return e;
@@ -74,10 +88,11 @@ int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt
         const struct patches *q = p.images[i].patches;
         grids[i] = (struct mrope_image){p.images[i].begin, q->grid_t, q->grid_h / q->merge_size,
                                         q->grid_w / q->merge_size, (int)q->second_per_grid,
-                                        q->n_temporal > 1};
+                                        p.images[i].is_video};
         for (int j = 0; j < patches_n_tokens(q); j++)
             p.keys[p.images[i].begin + j] =
-                kv_key_visual(q->hash, q->grid_t, q->grid_h, q->grid_w, j);
+                kv_key_visual(q->hash, q->grid_t, q->grid_h, q->grid_w,
+                              p.images[i].is_video ? (int)q->second_per_grid : -1, j);
     }
     for (int i = 0; i < p.n; i++)
         p.keys[i] ^= m->salt;

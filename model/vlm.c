@@ -411,7 +411,7 @@ int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct e
 
 int vlm_encode_image(struct vlm *m, const struct patches *p, float **ret, struct err *err)
 {
-    int r = prompt_check_patches(m, p, err);
+    int r = prompt_check_patches(m, p, p && p->n_temporal > 1, err);
 
     if (r == 0)
         r = adapter_use(m, NULL, 0, err);

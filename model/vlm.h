@@ -64,8 +64,11 @@ struct vlm_info {
 void vlm_info(const struct vlm *m, struct vlm_info *ret);
 
 /* One message is a list of parts in order; pictures stay owned by the caller and must live until
- * vlm_generate returns. */
-enum vlm_part_kind { VLM_TEXT, VLM_IMAGE };
+ * vlm_generate returns. A video has n_temporal of vlm_image_spec() and second_per_grid: the seconds
+ * from one pair of frames to the next. Of these the positions take whole seconds only, as
+ * transformers 4.57.1 does (its get_rope_index makes the number an integer before it multiplies by
+ * tokens_per_second; older ones and vLLM keep the fraction). */
+enum vlm_part_kind { VLM_TEXT, VLM_IMAGE, VLM_VIDEO };
 struct vlm_part {
     enum vlm_part_kind kind;
     const char *text;             /* UTF-8 */

@@ -25,4 +25,5 @@ echo tests/golden/tiny >&2
 "$python" -B -W ignore tools/goldens/tiny.py tests/golden/tiny
 echo tests/golden/lora >&2 # needs peft==0.17.1
 "$python" -B -W ignore tools/goldens/lora.py tests/golden/tiny tests/golden/lora
+make tests/golden/inputs.json tools/goldens/inputs.py tests/golden/tiny
 make tests/golden/model.json tools/goldens/model.py data/nano

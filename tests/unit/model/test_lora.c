@@ -56,7 +56,7 @@ static int setup(void **state)
     f.parts[1] = (struct vlm_part){VLM_TEXT, "one, ", NULL};
     f.parts[2] = (struct vlm_part){VLM_IMAGE, NULL, &f.b};
     f.parts[3] = (struct vlm_part){VLM_TEXT, "two, ", NULL};
-    f.parts[4] = (struct vlm_part){VLM_IMAGE, NULL, &f.video};
+    f.parts[4] = (struct vlm_part){VLM_VIDEO, NULL, &f.video};
     f.parts[5] = (struct vlm_part){VLM_TEXT, "what moves?", NULL};
     f.messages[0] = (struct vlm_message){"system", &f.system, 1};
     f.messages[1] = (struct vlm_message){"user", f.parts, 6};

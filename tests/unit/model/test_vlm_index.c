@@ -106,9 +106,9 @@ static void each_axis_has_its_frequencies(void **state)
 
 static void a_picture_is_part_of_the_prefix(void **state)
 {
-    uint64_t a[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, 0), kv_key_visual(1, 1, 4, 4, 1)};
-    uint64_t b[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, 0), kv_key_visual(2, 1, 4, 4, 1)};
-    uint64_t c[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 8, 0)};
+    uint64_t a[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, -1, 0), kv_key_visual(1, 1, 4, 4, -1, 1)};
+    uint64_t b[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, -1, 0), kv_key_visual(2, 1, 4, 4, -1, 1)};
+    uint64_t c[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 8, -1, 0)};
 
     assert_int_equal(kv_common(a, 3, a, 3), 3);
     assert_int_equal(kv_common(a, 3, b, 3), 2);
