@@ -213,7 +213,7 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
     int n = 0;
     for (struct query *q = a->queries; q; q = q->next)
         n++;
-    if (n >= QUERIES_MAX) {
+    if (n >= QUERIES_MAX || worker_n_waiting(a->worker) >= WORKER_WAITING_MAX - 1) {
         say_error(r, CODE_BUSY, "too many questions are waiting for the model");
         return;
     }

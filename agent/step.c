@@ -85,6 +85,9 @@ static int64_t see(struct agent *a, int64_t now_us)
     if (!is_still(a, now_us, 0) && now_us - s->phase_us < SEE_LIMIT_US)
         return now_us + POLL_US;
 
+    if (worker_n_waiting(a->worker) >= WORKER_WAITING_MAX - 1)
+        return now_us + POLL_US; /* each waits with its picture */
+
     if (eye_capture(a->eye, &s->before, &err) < 0) {
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);

@@ -82,6 +82,10 @@ int task_start(struct agent *a, json_t *params, struct err *err)
     if (!a->eye)
         return err_set(err, -ENODEV, "the screen is not available: %s", a->display_error);
 
+    if (worker_n_waiting(a->worker) >= WORKER_WAITING_MAX - 1)
+        return err_set(err, -EBUSY, "the model has not come to %d older questions yet; wait a "
+                                    "moment", worker_n_waiting(a->worker));
+
     struct policy_budget budget = policy_budget(a->policy);
     json_t *steps = json_object_get(params, "max_steps");
     json_t *seconds = json_object_get(params, "max_seconds");

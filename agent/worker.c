@@ -19,9 +19,12 @@ struct worker {
     struct vlm *model;
     struct mailbox *in, *out;
     struct thread *thread;
-    uint64_t next_id;              /* loop thread */
-    _Atomic uint64_t cancelled[8]; /* ring of cancelled job ids */
+    uint64_t next_id; /* loop thread */
+    /* Ring of cancelled job ids, with room for every job that may wait. */
+    _Atomic uint64_t cancelled[2 * WORKER_WAITING_MAX];
     atomic_uint n_cancelled;
+    atomic_int n_waiting;
+    atomic_bool closing;
     _Atomic uint64_t running;
 };
 
@@ -48,6 +51,8 @@ static void news_drop(void *p)
 
 static bool is_cancelled(struct worker *w, uint64_t job)
 {
+    if (atomic_load(&w->closing))
+        return true;
     for (size_t i = 0; i < N_ELEMENTS(w->cancelled); i++)
         if (atomic_load(&w->cancelled[i]) == job)
             return true;
@@ -101,6 +106,11 @@ static int answer(struct worker *w, struct job *j, struct news *news, struct err
     };
     struct vlm_reply reply = {0};
     rc = vlm_generate(w->model, &request, &reply, err);
+    /* A cancel that was meant for the job before may reach the model when this one has begun. */
+    while (rc == 0 && reply.stop == VLM_STOP_CANCELLED && !is_cancelled(w, j->id)) {
+        vlm_reply_done(&reply);
+        rc = vlm_generate(w->model, &request, &reply, err);
+    }
     patches_done(&patches);
     if (rc < 0)
         return rc;
@@ -126,6 +136,7 @@ static void work(void *user)
         struct news *news = mem_zalloc(sizeof *news);
         struct err err = {0};
         news->job = j->id;
+        atomic_fetch_sub(&w->n_waiting, 1);
         atomic_store(&w->running, j->id);
         if (is_cancelled(w, j->id)) {
             news->kind = NEWS_DONE;
@@ -164,12 +175,9 @@ void worker_close(struct worker *w)
 {
     if (!w)
         return;
-    struct job *j;
-    while ((j = mailbox_take(w->in)))
-        job_free(j);
-    uint64_t running = atomic_load(&w->running);
-    if (running)
-        worker_cancel(w, running);
+    /* what waits is answered as cancelled, also a job that is just being taken out */
+    atomic_store(&w->closing, true);
+    vlm_cancel(w->model);
     mailbox_close(w->in);
     thread_join(w->thread);
     mailbox_free(w->in, job_free);
@@ -184,8 +192,14 @@ uint64_t worker_submit(struct worker *w, struct job *job)
     *j = *job;
     *job = (struct job){0};
     uint64_t id = j->id = ++w->next_id;
+    atomic_fetch_add(&w->n_waiting, 1);
     mailbox_put(w->in, j);
     return id;
+}
+
+int worker_n_waiting(const struct worker *w)
+{
+    return atomic_load(&w->n_waiting);
 }
 
 void worker_cancel(struct worker *w, uint64_t job)
