@@ -54,9 +54,10 @@ struct vlm {
     float *logits;     /* [1 + DRAFT_MAX, n_vocab] */
     struct draft told; /* earlier replies */
     atomic_bool cancel;
+    const atomic_bool *flag; /* ends what runs now: &cancel, or that of a sequence in a batch */
 };
 
-void seq_init(struct seq *s, const struct vlm *m);
+void seq_init(struct seq *s, const struct vlm *m, int n_ctx);
 void seq_done(struct seq *s, const struct vlm *m);
 
 /* Everything one call knows about its prompt. */
@@ -85,8 +86,10 @@ void adapter_close_all(struct vlm *m);
 int adapter_use(struct vlm *m, const char *name, float scale, struct err *err);
 uint64_t adapter_vision_salt(const struct vlm *m);
 
-/* Runs what the cache does not hold; afterwards `logits` [n_vocab] belong to the prompt's last
- * position. */
+/* Keeps of the cache what the prompt begins with. */
+void engine_reuse(struct seq *s, const struct prompt *p, struct vlm_reply *stats);
+/* Runs the next chunk of what the cache does not hold. 1: it was the last, and `logits` [n_vocab]
+ * belong to the prompt's last position; 0: there is more. */
 int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *logits,
                    struct vlm_reply *stats, struct err *err);
 

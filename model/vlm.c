@@ -16,10 +16,10 @@
 #include <stdio.h>
 #include <string.h>
 
-void seq_init(struct seq *s, const struct vlm *m)
+void seq_init(struct seq *s, const struct vlm *m, int n_ctx)
 {
-    lm_cache_init(&s->cache, &m->lm, m->b, m->lm.n_ctx);
-    s->keys = mem_alloc(sizeof(*s->keys) * (size_t)m->lm.n_ctx);
+    lm_cache_init(&s->cache, &m->lm, m->b, n_ctx);
+    s->keys = mem_alloc(sizeof(*s->keys) * (size_t)n_ctx);
     s->n_keys = 0;
 }
 
@@ -103,7 +103,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
         return r;
     m->n_params = l.n_params;
     m->weight_bytes = l.bytes;
-    seq_init(&m->seq, m);
+    seq_init(&m->seq, m, n_ctx);
     m->logits = mem_alloc(sizeof(float) * (size_t)c->n_vocab * (1 + DRAFT_MAX));
     return 0;
 }
@@ -167,7 +167,7 @@ static int features_of(struct vlm *m, const struct patches *p, bool *counted,
             oldest = f;
     }
     int64_t start = clock_now_us();
-    int r = vit_encode(&m->vit, m->b, p, &m->cancel, &rows, err);
+    int r = vit_encode(&m->vit, m->b, p, m->flag, &rows, err);
     stats->vision_us += clock_now_us() - start;
     if (r < 0)
         return r;
@@ -208,29 +208,41 @@ static int embed(struct vlm *m, const struct prompt *p, int from, int to, struct
     return 0;
 }
 
+void engine_reuse(struct seq *s, const struct prompt *p, struct vlm_reply *stats)
+{
+    s->n_keys = MIN(kv_common(s->keys, s->n_keys, p->keys, p->n), p->n - 1);
+    stats->n_prompt = p->n;
+    stats->n_reused = s->n_keys;
+}
+
 int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *logits,
                    struct vlm_reply *stats, struct err *err)
 {
-    int reused = MIN(kv_common(s->keys, s->n_keys, p->keys, p->n), p->n - 1);
-
-    stats->n_prompt = p->n;
-    stats->n_reused = reused;
-    s->n_keys = reused;
+    int at = s->n_keys, n = MIN(LM_CHUNK, p->n - at), r;
     int64_t start = clock_now_us(), vision = stats->vision_us;
-    for (int at = reused; at < p->n;) {
-        int n = MIN(LM_CHUNK, p->n - at), r;
-        struct lm_run run = {&s->cache, n, at, 1};
-        if ((r = embed(m, p, at, at + n, stats, err)) < 0 ||
-            (r = lm_forward(&m->lm, m->b, &run, 1, p->pos + at, p->n, &m->cancel, err)) < 0)
-            return r;
-        memcpy(s->keys + at, p->keys + at, sizeof(*p->keys) * (size_t)n);
-        at += n;
-        s->n_keys = at;
-        if (at == p->n)
-            lm_logits(&m->lm, m->b, n - 1, 1, logits);
-    }
+    struct lm_run run = {&s->cache, n, at, 1};
+
+    if ((r = embed(m, p, at, at + n, stats, err)) < 0 ||
+        (r = lm_forward(&m->lm, m->b, &run, 1, p->pos + at, p->n, m->flag, err)) < 0)
+        return r;
+    memcpy(s->keys + at, p->keys + at, sizeof(*p->keys) * (size_t)n);
+    s->n_keys += n;
+    if (s->n_keys == p->n)
+        lm_logits(&m->lm, m->b, n - 1, 1, logits);
     stats->prefill_us += clock_now_us() - start - (stats->vision_us - vision);
-    return 0;
+    return s->n_keys == p->n;
+}
+
+static int prefill_all(struct vlm *m, const struct prompt *p, struct vlm_reply *stats,
+                       struct err *err)
+{
+    int r;
+
+    m->flag = &m->cancel;
+    engine_reuse(&m->seq, p, stats);
+    while ((r = engine_prefill(m, &m->seq, p, m->logits, stats, err)) == 0)
+        ;
+    return MIN(r, 0);
 }
 
 _Static_assert(1 + DRAFT_MAX <= BACKEND_FEW_ROWS, "a guess must change no bit");
@@ -247,7 +259,7 @@ static int step(struct vlm *m, struct seq *s, const int32_t *ids, int n, int del
         pos[i] = pos[n + i] = pos[2 * n + i] = s->n_keys + i + delta;
         s->keys[s->n_keys + i] = kv_key_text(ids[i]) ^ m->salt;
     }
-    int r = lm_forward(&m->lm, m->b, &run, 1, pos, n, &m->cancel, err);
+    int r = lm_forward(&m->lm, m->b, &run, 1, pos, n, m->flag, err);
     if (r == 0)
         lm_logits(&m->lm, m->b, 0, n, logits);
     return r;
@@ -346,7 +358,7 @@ int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *r
         decoder_done(&d);
         return e;
     }
-    e = engine_prefill(m, &m->seq, &p, m->logits, &reply, err);
+    e = prefill_all(m, &p, &reply, err);
     if (e == 0) {
         int64_t start = clock_now_us();
         remember_prompt(m, &p, &said);
@@ -401,7 +413,7 @@ int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct e
     if ((e = adapter_use(m, r->lora, r->lora_scale, err)) < 0 ||
         (e = prompt_build(m, r, &p, err)) < 0)
         return e;
-    if ((e = engine_prefill(m, &m->seq, &p, m->logits, &stats, err)) == 0) {
+    if ((e = prefill_all(m, &p, &stats, err)) == 0) {
         *ret = mem_alloc(sizeof(float) * (size_t)m->config.n_vocab);
         memcpy(*ret, m->logits, sizeof(float) * (size_t)m->config.n_vocab);
     }
