@@ -30,6 +30,12 @@ static const struct option_row {
      offsetof(struct cli, max_seconds)},
     {"agent", NULL, "ask with the GUI-agent prompt instead of the grounding prompt", OPTION_FLAG,
      offsetof(struct cli, agent)},
+    {"type", "NAME", "of the matrices: f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0", OPTION_TEXT,
+     offsetof(struct cli, type)},
+    {"vision-type", "NAME", "of the vision tower's; without it they stay as they are", OPTION_TEXT,
+     offsetof(struct cli, vision_type)},
+    {"mmproj", "FILE", "the vision tower of a GGUF model, if not the *mmproj*.gguf beside it",
+     OPTION_TEXT, offsetof(struct cli, mmproj)},
     {"verbose", NULL, "a line for each row", OPTION_FLAG, offsetof(struct cli, verbose)},
     {"limit", "N", "how many", OPTION_COUNT, offsetof(struct cli, limit)},
     {"approve", "ask|deny", "to confirm: ask on the terminal, or deny (default without one)",
@@ -131,6 +137,8 @@ int cli_parse(const struct command *cmd, int argc, char **argv, struct cli *ret,
             int rc = parse_option(cmd, argc, argv, &i, ret, err);
             if (rc)
                 return rc;
+        } else if (ret->arg && cmd->arg && strchr(cmd->arg, ' ') && !ret->arg2) {
+            ret->arg2 = argv[i];
         } else if (!cmd->arg || ret->arg) {
             return err_set(err, -EINVAL, "\"%s\" is one word too many for deskhand %s%s", argv[i],
                            cmd->name, cmd->arg ? ": put it in quotes" : "");
@@ -138,7 +146,9 @@ int cli_parse(const struct command *cmd, int argc, char **argv, struct cli *ret,
             ret->arg = argv[i];
         }
     }
-    if (cmd->arg && cmd->arg[0] != '[' && (!ret->arg || !ret->arg[0]))
+    bool wants_two = cmd->arg && strchr(cmd->arg, ' ');
+    if (cmd->arg && cmd->arg[0] != '[' &&
+        (!ret->arg || !ret->arg[0] || (wants_two && (!ret->arg2 || !ret->arg2[0]))))
         return err_set(err, -EINVAL, "deskhand %s wants %s", cmd->name, cmd->arg);
     return 0;
 }
@@ -149,6 +159,8 @@ void cli_usage(FILE *out, const struct command *cmd)
         fprintf(out, "usage: deskhand COMMAND ...\n\n");
         for (int i = 0; i < n_commands; i++) {
             char left[64];
+            if (strchr(commands[i].name, ' ')) /* told by its first word's help */
+                continue;
             snprintf(left, sizeof(left), "%s %s", commands[i].name,
                      commands[i].arg ? commands[i].arg : "");
             fprintf(out, "  %-18s %s\n", left, commands[i].summary);
@@ -159,6 +171,14 @@ void cli_usage(FILE *out, const struct command *cmd)
     }
     fprintf(out, "usage: deskhand %s%s%s%s\n\n%s\n", cmd->name,
             cmd->options[0] ? " [OPTION]..." : "", cmd->arg ? " " : "", cmd->arg ? cmd->arg : "", cmd->summary);
+    for (int i = 0; i < n_commands; i++) {
+        char left[64];
+        size_t n = strlen(cmd->name);
+        if (strncmp(commands[i].name, cmd->name, n) != 0 || commands[i].name[n] != ' ')
+            continue;
+        snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arg);
+        fprintf(out, "  %-28s %s\n", left, commands[i].summary);
+    }
     for (size_t k = 0; k < N_ELEMENTS(option_rows); k++) {
         const struct option_row *o = &option_rows[k];
         if (!has_word(cmd->options, o->name, strlen(o->name)))

@@ -28,11 +28,14 @@ struct cli {
     double max_seconds;
     enum cli_approve approve;
     const char *model, *lora, *display, *policy;
-    const char *arg; /* the positional argument, NULL when there is none */
+    const char *type, *vision_type, *mmproj;
+    const char *arg, *arg2; /* the positional arguments, NULL when there is none */
 };
 
 struct command {
-    const char *name, *arg, *options; /* arg: "GOAL", "[TASK]" or NULL; options: "json limit ..." */
+    /* name: a word, or two ("model info"); arg: "GOAL", "[TASK]", "IN OUT" or NULL; options: "json limit
+     * ..." */
+    const char *name, *arg, *options;
     const char *summary;
     int (*run)(const struct cli *c); /* returns an enum cli_exit */
 };
@@ -74,6 +77,10 @@ int cmd_history(const struct cli *c);
 int cmd_show(const struct cli *c);
 int cmd_dashboard(const struct cli *c);
 int cmd_doctor(const struct cli *c);
+int cmd_model(const struct cli *c);
+int cmd_model_info(const struct cli *c);
+int cmd_model_verify(const struct cli *c);
+int cmd_model_quantize(const struct cli *c);
 int cmd_bench(const struct cli *c); /* only where bench/ is built */
 int cmd_eval(const struct cli *c);
 int cmd_version(const struct cli *c);

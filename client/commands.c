@@ -25,6 +25,12 @@ const struct command commands[] = {
     {"eval", "FILE", "json model threads limit agent verbose",
      "how well the model points, on a file in ScreenSpot's layout", cmd_eval},
 #endif
+    {"model", "[COMMAND]", "", "look at checkpoints: info, verify, quantize", cmd_model},
+    {"model info", "PATH", "json mmproj verbose", "what a checkpoint is made of", cmd_model_info},
+    {"model verify", "PATH", "json mmproj threads",
+     "is every tensor there, finite, and are pictures seen?", cmd_model_verify},
+    {"model quantize", "IN OUT", "json mmproj type vision-type",
+     "write a checkpoint as GGUF (and mmproj-OUT beside it)", cmd_model_quantize},
     {"shutdown", NULL, "json", "end the daemon", cmd_shutdown},
     {"version", NULL, "", "print the version", cmd_version},
     {"help", "[COMMAND]", "", "this text, or all about one command", cmd_help},

@@ -1,0 +1,346 @@
+/* deskhand model: looks at checkpoints. Like bench it opens models itself; a daemon is not asked.
+ *
+ * `verify` catches what a loader cannot: pictures that are silently dropped. It shows the model a red, a
+ * green and a blue picture with the same question. Features and logits must differ; and if the model
+ * answers with colours at all, every answer must be the right one. */
+#include "client/cli.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "model/tool.h"
+#include "model/vlm.h"
+#include "vision/patch.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIDE 224 /* of the control pictures, in pixels */
+
+static bool show_progress;
+
+static void tell(void *user, float share)
+{
+    static int last = -1;
+    int percent = (int)(share * 100);
+    if (!show_progress || percent == last)
+        return;
+    last = percent;
+    fprintf(stderr, "\r%s %3d %%%s", (const char *)user, percent, percent == 100 ? "\r\x1b[K" : "");
+    fflush(stderr);
+}
+
+static void progress_on(const struct cli *c)
+{
+    show_progress = !c->json && isatty(STDERR_FILENO);
+}
+
+int cmd_model(const struct cli *c)
+{
+    if (c->arg)
+        return cli_fail(c, CLI_USAGE, "there is no command \"model %s\": see deskhand help model", c->arg);
+    cli_usage(stdout, command_find("model"));
+    return CLI_OK;
+}
+
+/* info */
+
+static void put_shape(const json_t *shape)
+{
+    size_t i;
+    json_t *n;
+    json_array_foreach(shape, i, n) printf("%s%lld", i ? " x " : "", (long long)json_integer_value(n));
+}
+
+static void put_config(const json_t *j)
+{
+    const json_t *v = json_object_get(j, "vision");
+    printf("language model   %ld layers of %ld, %ld heads (%ld for keys) of %ld, inner %ld\n",
+           cli_int(j, "layers"), cli_int(j, "hidden_size"), cli_int(j, "heads"),
+           cli_int(j, "kv_heads"), cli_int(j, "head_dim"), cli_int(j, "intermediate_size"));
+    printf("vocabulary       %ld rows%s; context %ld\n", cli_int(j, "vocab"),
+           json_is_true(json_object_get(j, "tied_embeddings")) ? ", head tied to them" : "",
+           cli_int(j, "context"));
+    if (v)
+        printf("vision tower     %ld blocks of %ld, %ld heads, inner %ld; patches of %ld, windows of %ld\n",
+               cli_int(v, "depth"), cli_int(v, "hidden_size"), cli_int(v, "heads"),
+               cli_int(v, "intermediate_size"), cli_int(v, "patch"), cli_int(v, "window"));
+    else
+        printf("vision tower     none: a model of text only\n");
+}
+
+int cmd_model_info(const struct cli *c)
+{
+    struct err err = {0};
+    json_t *j, *row;
+    size_t i;
+
+    if (tool_info(c->arg, c->mmproj, &j, &err) < 0)
+        return cli_fail(c, CLI_FAILED, "%s", err.text);
+    if (c->json) {
+        json_t *all = json_pack("{s:O}", "result", j);
+        cli_put_json(stdout, all);
+        json_decref(all);
+        json_decref(j);
+        return CLI_OK;
+    }
+    printf("%-16s ", cli_text(j, "kind"));
+    cli_put(stdout, cli_text(j, "path"));
+    if (*cli_text(j, "vision_path")) {
+        printf("\n                 ");
+        cli_put(stdout, cli_text(j, "vision_path"));
+    }
+    printf("\n");
+    put_config(json_object_get(j, "config"));
+    printf("values           %.1f million in %.1f MB\n",
+           (double)json_integer_value(json_object_get(j, "n_values")) / 1e6,
+           (double)json_integer_value(json_object_get(j, "bytes")) / 1e6);
+    json_array_foreach(json_object_get(j, "types"), i, row)
+        printf("%-16s %5ld tensors, %10.1f million values, %10.1f MB\n", cli_text(row, "type"),
+               cli_int(row, "tensors"),
+               (double)json_integer_value(json_object_get(row, "values")) / 1e6,
+               (double)json_integer_value(json_object_get(row, "bytes")) / 1e6);
+    json_array_foreach(json_object_get(j, "tensors"), i, row)
+    {
+        if (!c->verbose)
+            break;
+        printf("%-12s ", cli_text(row, "type"));
+        cli_put(stdout, cli_text(row, "name"));
+        printf("  ");
+        put_shape(json_object_get(row, "shape"));
+        printf("\n");
+    }
+    json_decref(j);
+    return CLI_OK;
+}
+
+/* verify */
+
+static const struct {
+    const char *name;
+    uint8_t rgb[3];
+} colours[] = {{"red", {220, 20, 20}}, {"green", {20, 180, 40}}, {"blue", {20, 50, 220}}};
+enum { N_COLOURS = N_ELEMENTS(colours) };
+
+struct pictures {
+    struct patches p[N_COLOURS];
+    float *features[N_COLOURS], *logits[N_COLOURS];
+    char *answer[N_COLOURS];
+    int n_features, n_logits;
+};
+
+static void pictures_done(struct pictures *s)
+{
+    for (int i = 0; i < N_COLOURS; i++) {
+        patches_done(&s->p[i]);
+        free(s->features[i]);
+        free(s->logits[i]);
+        free(s->answer[i]);
+    }
+}
+
+static int draw(struct vlm *m, struct pictures *s, struct err *err)
+{
+    int r = 0;
+    for (int i = 0; i < N_COLOURS && r == 0; i++) {
+        struct frame f = {0};
+        if ((r = frame_alloc(&f, SIDE, SIDE)) < 0)
+            return err_set(err, r, "cannot draw a picture");
+        for (int k = 0; k < SIDE * SIDE; k++)
+            memcpy(f.rgb + 3 * k, colours[i].rgb, 3);
+        r = patch_from_frame(&f, vlm_image_spec(m), &s->p[i], NULL, NULL, err);
+        frame_done(&f);
+    }
+    return r;
+}
+
+static int ask(struct vlm *m, struct pictures *s, struct err *err)
+{
+    static const char question[] =
+        "What colour is this picture? Answer with one word: red, green or blue.";
+    struct vlm_info info;
+    int r = 0;
+
+    vlm_info(m, &info);
+    s->n_features = patches_n_tokens(&s->p[0]) * info.d_model;
+    s->n_logits = info.n_vocab;
+    for (int i = 0; i < N_COLOURS && r == 0; i++) {
+        struct vlm_part parts[] = {{VLM_IMAGE, NULL, &s->p[i]}, {VLM_TEXT, question, NULL}};
+        struct vlm_message message = {"user", parts, 2};
+        struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = 24,
+                                .prefill = "<think>\n</think>\n\n"};
+        struct vlm_reply reply = {0};
+        if ((r = vlm_encode_image(m, &s->p[i], &s->features[i], err)) < 0 ||
+            (r = vlm_logits(m, &q, &s->logits[i], err)) < 0 ||
+            (r = vlm_generate(m, &q, &reply, err)) < 0)
+            break;
+        s->answer[i] = mem_strdup(reply.text);
+        vlm_reply_done(&reply);
+    }
+    return r;
+}
+
+/* How far apart two vectors are, as a share of the largest value; NAN when one is not finite. */
+static double apart(const float *a, const float *b, int n)
+{
+    double most = 0, worst = 0;
+    for (int i = 0; i < n; i++) {
+        if (!isfinite(a[i]) || !isfinite(b[i]))
+            return (double)NAN;
+        most = fmax(most, fmax(fabs((double)a[i]), fabs((double)b[i])));
+        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    }
+    return most > 0 ? worst / most : 0;
+}
+
+static double least_apart(float *const v[N_COLOURS], int n)
+{
+    double least = INFINITY;
+    for (int i = 0; i < N_COLOURS; i++) {
+        double d = apart(v[i], v[(i + 1) % N_COLOURS], n);
+        if (!(d >= least))
+            least = d;
+    }
+    return least;
+}
+
+/* The one colour that an answer names, -1 for none or several. */
+static int named(const char *answer)
+{
+    int found = -1;
+    for (int i = 0; i < N_COLOURS; i++) {
+        if (!strcasestr(answer, colours[i].name))
+            continue;
+        if (found >= 0)
+            return -1;
+        found = i;
+    }
+    return found;
+}
+
+/* What the pictures show, as a text; the verdict is added to the faults. */
+static json_t *judge(const struct pictures *s, json_t *faults)
+{
+    double features = least_apart(s->features, s->n_features), logits = least_apart(s->logits, s->n_logits);
+    int n_named = 0, n_right = 0;
+    json_t *answers = json_array();
+    char text[300];
+
+    for (int i = 0; i < N_COLOURS; i++) {
+        n_named += named(s->answer[i]) >= 0;
+        n_right += named(s->answer[i]) == i;
+        json_array_append_new(answers, json_string(s->answer[i]));
+    }
+    if (!(features > 1e-4))
+        json_array_append_new(faults, json_string("a red, a green and a blue picture have the same "
+                                                  "features, or features that are no numbers"));
+    else if (!(logits > 1e-5))
+        json_array_append_new(faults, json_string("the answer does not depend on the picture: its "
+                                                  "features are dropped"));
+    else if (n_named >= 2 && n_right < N_COLOURS) {
+        snprintf(text, sizeof(text), "a red, a green and a blue picture were answered \"%.60s\", \"%.60s\" "
+                                     "and \"%.60s\"", s->answer[0], s->answer[1], s->answer[2]);
+        json_t *j = json_string(text);
+        json_array_append_new(faults, j ? j : json_string("colours are named wrongly"));
+    }
+    return json_pack("{s:f, s:f, s:o, s:b}", "features_apart", isfinite(features) ? features : 0.0,
+                     "logits_apart", isfinite(logits) ? logits : 0.0, "answers", answers, "named",
+                     n_named >= 2);
+}
+
+static int check_pictures(const struct cli *c, json_t *j, struct err *err)
+{
+    struct vlm_options o = {.n_threads = (int)c->threads, .mmproj = c->mmproj, .n_ctx = 0,
+                            .on_progress = tell, .user = (void *)"loading"};
+    struct pictures s = {0};
+    struct vlm *m;
+    int r = vlm_open(c->arg, &o, &m, err);
+
+    if (r < 0)
+        return r;
+    if ((r = draw(m, &s, err)) == 0 && (r = ask(m, &s, err)) == 0)
+        json_object_set_new(j, "pictures", judge(&s, json_object_get(j, "faults")));
+    pictures_done(&s);
+    vlm_close(m);
+    return r;
+}
+
+static void put_verdict(const json_t *j)
+{
+    const json_t *p = json_object_get(j, "pictures"), *faults = json_object_get(j, "faults");
+    size_t i;
+    json_t *row;
+
+    printf("%ld tensors of the configuration looked for, their shapes and values checked\n",
+           cli_int(j, "tensors"));
+    if (json_array_size(json_object_get(j, "unused")))
+        printf("%zu tensors have no use here\n", json_array_size(json_object_get(j, "unused")));
+    if (!json_is_true(json_object_get(j, "reads_pictures")))
+        printf("no vision tower: pictures not checked\n");
+    else if (p)
+        printf("red, green and blue pictures: features at least %.2g apart, logits %.2g; colours %s\n",
+               json_number_value(json_object_get(p, "features_apart")),
+               json_number_value(json_object_get(p, "logits_apart")),
+               json_is_true(json_object_get(p, "named"))
+                   ? "named"
+                   : "not named (this model does not answer such questions)");
+    json_array_foreach(faults, i, row)
+    {
+        printf("FAULT  ");
+        cli_put(stdout, json_string_value(row));
+        printf("\n");
+    }
+    printf(json_array_size(faults) ? "%zu faults\n" : "no fault found\n", json_array_size(faults));
+}
+
+int cmd_model_verify(const struct cli *c)
+{
+    struct tool_progress p = {tell, (void *)"checking"};
+    struct err err = {0};
+    json_t *j;
+
+    progress_on(c);
+    if (tool_check(c->arg, c->mmproj, &p, &j, &err) < 0)
+        return cli_fail(c, CLI_FAILED, "%s", err.text);
+    json_t *faults = json_object_get(j, "faults");
+    /* A model with holes cannot be asked. */
+    if (!json_array_size(faults) && json_is_true(json_object_get(j, "reads_pictures")) &&
+        check_pictures(c, j, &err) < 0) {
+        json_decref(j);
+        return cli_fail(c, CLI_FAILED, "%s", err.text);
+    }
+    size_t n_faults = json_array_size(faults);
+    if (c->json) {
+        json_t *all = json_pack("{s:O}", "result", j);
+        cli_put_json(stdout, all);
+        json_decref(all);
+    } else {
+        put_verdict(j);
+    }
+    json_decref(j);
+    return n_faults ? CLI_FAILED : CLI_OK;
+}
+
+/* quantize */
+
+int cmd_model_quantize(const struct cli *c)
+{
+    struct tool_progress p = {tell, (void *)"writing"};
+    struct err err = {0};
+
+    if (!c->type)
+        return cli_fail(c, CLI_USAGE, "deskhand model quantize wants --type, q8_0 for example");
+    progress_on(c);
+    if (tool_convert(c->arg, c->mmproj, c->type, c->vision_type, c->arg2, &p, &err) < 0)
+        return cli_fail(c, err.code == -EINVAL ? CLI_USAGE : CLI_FAILED, "%s", err.text);
+    if (c->json) {
+        json_t *j = json_pack("{s:{s:s}}", "result", "path", c->arg2);
+        cli_put_json(stdout, j);
+        json_decref(j);
+    } else {
+        cli_put(stdout, c->arg2);
+        printf("\n");
+    }
+    return CLI_OK;
+}
