@@ -131,7 +131,7 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
 
     struct vlm_adapter lora = {.dir = o->lora_dir, .merge = true};
     struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
-                             .precision = o->precision, .adapters = &lora,
+                             .precision = o->precision, .weights = o->weights, .adapters = &lora,
                              .n_adapters = o->lora_dir ? 1 : 0};
     int rc = read_no_think(o->no_think, &vo.no_think, err);
     if (rc == 0)

@@ -20,7 +20,7 @@ struct agent_options {
     const char *policy_path; /* NULL: $XDG_CONFIG_HOME/deskhand/policies.yaml, else the default */
     const char *state_dir;   /* NULL: $XDG_STATE_HOME/deskhand */
     int n_threads;
-    const char *backend, *precision; /* of model/vlm.h */
+    const char *backend, *precision, *weights; /* of model/vlm.h */
     const char *lora_dir; /* an adapter merged into the model, NULL: none */
     const char *no_think; /* how the model is told not to think: "suffix", "prefill", "none"; NULL or
                              "auto": by its name, see enum vlm_no_think */

@@ -72,6 +72,7 @@ struct step {
     char hash[33]; /* binds an approval to this action on this picture */
     int64_t refocus_us; /* the approved action's window was asked to take the focus back; 0: not */
     int64_t began_us, phase_us; /* of the step, of the present phase */
+    int64_t saw_us;             /* its picture began to be taken */
     int64_t acted_us;           /* the last event went out */
     struct news_timing timing;
 };

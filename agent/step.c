@@ -95,6 +95,7 @@ static int64_t see(struct agent *a, int64_t now_us)
             task_end(a, END_DISPLAY, "%s", err.text);
         return -1;
     }
+    s->saw_us = now_us;
     s->timing.capture_us = clock_now_us() - now_us;
 
     AUTO(str_done) struct str text = {0};
@@ -171,6 +172,10 @@ static json_t *effect_json(struct agent *a)
                                   (json_int_t)t->prefill_us, "decode_us", (json_int_t)t->decode_us,
                                   "total_us", (json_int_t)t->total_us, "n_prompt", t->n_prompt,
                                   "n_reused", t->n_reused, "n_generated", t->n_generated));
+    int64_t first_us = a->hand ? hand_first_event_us(a->hand) : 0;
+    if (s->saw_us && first_us > s->saw_us)
+        json_object_set_new(json_object_get(j, "timing"), "first_event_us",
+                            json_integer(first_us - s->saw_us));
     return j;
 }
 

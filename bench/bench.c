@@ -107,7 +107,7 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
 {
     int runs = o->n_runs ? o->n_runs : 5;
     struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
-                             .precision = o->precision};
+                             .precision = o->precision, .weights = o->weights};
     struct bench_result res = {0};
     struct vlm_config c;
     struct frame screen = {0};

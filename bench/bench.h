@@ -14,6 +14,7 @@ struct bench_options {
     int n_threads;       /* 0: all */
     const char *backend; /* NULL: the best */
     const char *precision; /* NULL: bf16 where the CPU has it */
+    const char *weights; /* NULL: as they are in the file */
     int max_tokens;      /* of the reply; 0: 64 */
     bool json;           /* one JSON object instead of a table */
 };

@@ -1,4 +1,4 @@
-/* deskhand-bench MODEL [WIDTH HEIGHT [THREADS [BACKEND]]] [--json] */
+/* deskhand-bench MODEL [WIDTH HEIGHT [THREADS [BACKEND [WEIGHTS]]]] [--json] */
 #include "bench/bench.h"
 
 #include <stdlib.h>
@@ -13,8 +13,9 @@ int main(int argc, char **argv)
         o.json = true;
         argc--;
     }
-    if (argc < 2 || argc > 6 || argv[1][0] == '-') {
-        fprintf(stderr, "usage: deskhand-bench MODEL [WIDTH HEIGHT [THREADS [BACKEND]]] [--json]\n");
+    if (argc < 2 || argc > 7 || argv[1][0] == '-') {
+        fprintf(stderr, "usage: deskhand-bench MODEL [WIDTH HEIGHT [THREADS [BACKEND [WEIGHTS]]]] "
+                        "[--json]\n");
         return 2;
     }
     if (argc > 3) {
@@ -23,6 +24,7 @@ int main(int argc, char **argv)
     }
     o.n_threads = argc > 4 ? atoi(argv[4]) : 0;
     o.backend = argc > 5 ? argv[5] : NULL;
+    o.weights = argc > 6 ? argv[6] : NULL;
     if (bench_run(argv[1], &o, stdout, &err) < 0) {
         fprintf(stderr, "deskhand-bench: %s\n", err.text);
         return 1;

@@ -17,7 +17,7 @@
 #define BACKEND_MAX_D_HEAD 256
 #define BACKEND_FEW_ROWS 8
 
-enum weight_kind { WEIGHT_F32, WEIGHT_BF16 };
+enum weight_kind { WEIGHT_F32, WEIGHT_BF16, WEIGHT_INT8, WEIGHT_INT4 };
 
 /* Rows of a matrix in the checkpoint, [n_out, n_in], not owned. */
 struct weight_part {
@@ -32,6 +32,7 @@ struct weight {
     int n_out, n_in;
     enum weight_kind kind; /* of `data` */
     void *data;            /* owned */
+    size_t n_bytes;        /* of data */
     float *bias;           /* [n_out padded], owned, NULL: none */
     const struct lora_linear *lora; /* not the backend's business: see lora.h */
 };
@@ -68,6 +69,9 @@ struct attend {
 struct backend {
     const char *name;
     int n_threads;
+    /* How weight_pack() stores from now on: WEIGHT_INT8 or WEIGHT_INT4 (model/quant.h), anything else:
+     * as the precision wants it. */
+    enum weight_kind pack_as;
 
     void (*close)(struct backend *b);
     /* n_in is common to the parts; bias: [sum of n_out] or NULL, copied. */

@@ -73,6 +73,9 @@ static int walk(struct lm *m, const struct vlm_config *c, struct load *l, struct
         r = load_layer(m, &m->layers[i], i, l, err);
     if (r == 0)
         r = load_vector(l, 0, "model.norm.weight", m->d, &m->norm, err);
+    /* The head decides between close words: a byte at least. */
+    if (l->b->pack_as == WEIGHT_INT4)
+        l->b->pack_as = WEIGHT_INT8;
     if (r == 0)
         r = load_linear(l, 0, c->tie_embeddings ? &tied : &head, 1, m->d, false, &m->head, err);
     return r;

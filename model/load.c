@@ -133,7 +133,7 @@ int load_linear(struct load *l, int layer, const struct load_part *parts, int n_
     }
     l->b->weight_pack(l->b, w, n_w, n_in, bias ? sum : NULL, ret);
     l->n_params += (int64_t)n_out * n_in + (bias ? n_out : 0);
-    l->bytes += (size_t)n_out * (size_t)n_in * (ret->kind == WEIGHT_BF16 ? 2 : 4);
+    l->bytes += ret->n_bytes;
 out:
     for (int i = 0; i < n_parts; i++)
         free(merged[i]);

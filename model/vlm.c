@@ -98,8 +98,18 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     struct load l = {.src = m->src, .b = m->b, .lora = m->merged, .merge = true,
                      .n_steps = c->n_layers + c->vit.depth,
                      .on_progress = o->on_progress, .user = o->user};
-    if ((c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0) ||
-        (r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0 || (r = adapter_open_all(m, o, err)) < 0)
+    const char *weights = o->weights ? o->weights : "as is";
+    bool is_int4 = strcmp(weights, "int4") == 0, is_packed = is_int4 || strcmp(weights, "int8") == 0;
+    if (!is_packed && strcmp(weights, "as is") != 0)
+        return err_set(err, -EINVAL, "Unknown weights \"%s\"; expected as is, int8 or int4.", weights);
+    m->b->pack_as = is_packed ? WEIGHT_INT8 : WEIGHT_F32;
+    if (c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0)
+        return r;
+    m->b->pack_as = is_int4 ? WEIGHT_INT4 : m->b->pack_as;
+    if ((r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0)
+        return r;
+    m->b->pack_as = WEIGHT_F32; /* adapters stay as they are */
+    if ((r = adapter_open_all(m, o, err)) < 0)
         return r;
     m->n_params = l.n_params;
     m->weight_bytes = l.bytes;

@@ -35,6 +35,9 @@ struct vlm_options {
     /* What the sides of a matrix product are rounded to: "f32" (not at all), "bf16", NULL or "auto":
      * bf16 where the CPU has it, as the checkpoints themselves are trained in it. */
     const char *precision;
+    /* How weights are kept: NULL or "as is" (in the precision), "int8", "int4" (the language model's; the
+     * vision tower's and the head's as int8). model/quant.h; docs/quantization.md says what it costs. */
+    const char *weights;
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;
     const char *mmproj;  /* the vision tower of a GGUF model, NULL: the *mmproj*.gguf beside it */
@@ -174,5 +177,10 @@ int vlm_encode_image(struct vlm *m, const struct patches *p, float **ret, struct
 /* The prompt's token ids (image pads expanded) and M-RoPE indices [3, n], heap. */
 int vlm_prompt(const struct vlm *m, const struct vlm_request *r, int32_t **ret_ids,
                int32_t **ret_pos, int *ret_n, struct err *err);
+
+/* How likely the model finds an answer to the request (whose prefill does not count): each of its tokens
+ * and the end of the turn, with the logarithm of its probability. *ret: heap, [n]. */
+int vlm_score(struct vlm *m, const struct vlm_request *r, const char *answer,
+              struct vlm_token **ret, int *ret_n, struct err *err);
 
 #endif

@@ -29,6 +29,7 @@ static const struct {
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
     {"no-think-by", "WAY", "how the model is told not to think: suffix, prefill or none (default by name)"},
+    {"weights", "W", "of the model in memory: int8 or int4 (default as they are in the file)"},
     {"dry-run", NULL, "list input events instead of sending them"},
     {"no-browser-approval", NULL, "take approvals from programs only"},
     {"log-level", "LEVEL", "error, warn, info (default) or debug"},
@@ -114,6 +115,8 @@ static int read_options(int argc, char **argv, struct loop_options *o)
             o->agent.backend = optarg;
         if (strcmp(name, "precision") == 0)
             o->agent.precision = optarg;
+        if (strcmp(name, "weights") == 0)
+            o->agent.weights = optarg;
         if (strcmp(name, "lora") == 0)
             o->agent.lora_dir = optarg;
         if (strcmp(name, "no-think-by") == 0)

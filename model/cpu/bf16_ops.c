@@ -48,7 +48,8 @@ void bf16_weight_pack(struct backend *b, const struct weight_part *parts, int n_
     for (int i = 0; i < n_parts; i++)
         w.n_out += parts[i].n_out;
     size_t n_pad = (size_t)ROUND_UP(w.n_out, PANEL);
-    w.data = mem_aligned(n_pad * (size_t)ROUND_UP(n_in, 2) * 2);
+    w.n_bytes = n_pad * (size_t)ROUND_UP(n_in, 2) * 2;
+    w.data = cpu_weight_alloc(w.n_bytes);
     if (bias) {
         w.bias = mem_aligned(n_pad * sizeof(float));
         memcpy(w.bias, bias, sizeof(float) * (size_t)w.n_out);

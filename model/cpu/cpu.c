@@ -2,12 +2,18 @@
  * the row-wise operations over it. Matrix products are in gemm.c, attention in attn.c. */
 #include "model/cpu/bf16.h"
 
+#include "model/cpu/q8.h"
+
 #include "base/clock.h"
 
 #include <errno.h>
 #include <math.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 float f16_to_f32(uint16_t h)
 {
@@ -15,6 +21,21 @@ float f16_to_f32(uint16_t h)
     float f = e == 31 ? (m ? NAN : INFINITY) : e ? ldexpf((float)(m + 1024), e - 25)
                                                  : ldexpf((float)m, -24);
     return h & 0x8000 ? -f : f;
+}
+
+#define LARGE_PAGE ((size_t)2 << 20)
+
+void *cpu_weight_alloc(size_t n)
+{
+    if (n < LARGE_PAGE)
+        return mem_aligned(n);
+    n = ROUND_UP(n, LARGE_PAGE);
+    void *p = aligned_alloc(LARGE_PAGE, n);
+    if (!p)
+        return mem_aligned(n); /* says so and ends */
+    madvise(p, n, MADV_HUGEPAGE); /* a wish */
+    memset(p, 0, n);
+    return p;
 }
 
 void *cpu_scratch(struct cpu *c, size_t n)
@@ -165,6 +186,28 @@ static void cpu_measure(struct backend *b, double *ret_gflops, double *ret_gb_s)
                 (double)best_of_three(c, read_task, &m) / 1e3;
 }
 
+static void pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
+                 const float *bias, struct weight *ret)
+{
+    if (b->pack_as == WEIGHT_INT8 || b->pack_as == WEIGHT_INT4)
+        q8_weight_pack(b, parts, n_parts, n_in, bias, ret);
+    else if (((struct cpu *)b)->bf16)
+        bf16_weight_pack(b, parts, n_parts, n_in, bias, ret);
+    else
+        cpu_weight_pack(b, parts, n_parts, n_in, bias, ret);
+}
+
+static void linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                   float *out, size_t ld_out, bool add)
+{
+    if (w->kind == WEIGHT_INT8 || w->kind == WEIGHT_INT4)
+        q8_linear(b, w, x, ld_x, n, out, ld_out, add);
+    else if (((struct cpu *)b)->bf16)
+        bf16_linear(b, w, x, ld_x, n, out, ld_out, add);
+    else
+        cpu_linear(b, w, x, ld_x, n, out, ld_out, add);
+}
+
 static void cpu_close(struct backend *b)
 {
     struct cpu *c = (struct cpu *)b;
@@ -201,6 +244,19 @@ static bool has_avx512bf16(void)
 #else
     return false;
 #endif
+}
+
+/* The fastest products of bytes among those that go with a set. */
+static const struct q8_kernels *best_q8(const char *set)
+{
+#ifdef __x86_64__
+    unsigned a, b, c, d;
+    if (strncmp(set, "avx512", 6) == 0 && __builtin_cpu_supports("avx512vnni"))
+        return &q8_avx512;
+    if (strcmp(set, "generic") != 0)
+        return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1 ? &q8_avxvnni : &q8_avx2;
+#endif
+    return &q8_generic;
 }
 
 static bool always(void)
@@ -275,16 +331,17 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
     struct cpu *c = mem_zalloc(sizeof(*c));
     c->k = sets[i].kernels;
     c->bf16 = sets[i].bf16;
+    c->q8 = best_q8(sets[i].name);
     c->pool = pool_new(n_threads);
     c->b = (struct backend){
         .name = sets[i].name,
         .n_threads = pool_n_threads(c->pool),
         .close = cpu_close,
-        .weight_pack = c->bf16 ? bf16_weight_pack : cpu_weight_pack,
+        .weight_pack = pack,
         .weight_done = cpu_weight_done,
         .kv_alloc = c->bf16 ? bf16_kv_alloc : cpu_kv_alloc,
         .kv_done = cpu_kv_done,
-        .linear = c->bf16 ? bf16_linear : cpu_linear,
+        .linear = linear,
         .rms_norm = cpu_rms_norm,
         .silu_mul = cpu_silu_mul,
         .gelu = cpu_gelu,

@@ -13,6 +13,7 @@ struct cpu {
     struct backend b; /* first */
     const struct kernels *k;
     const struct bf16_kernels *bf16; /* NULL: not in this precision */
+    const struct q8_kernels *q8;
     struct pool *pool;
     struct attend_tile *tiles; /* scratch of attend(), grows */
     int n_tiles_cap;
@@ -20,6 +21,8 @@ struct cpu {
     size_t packed_cap;
 };
 
+/* For weights, zeroed: on large pages where there are enough of them. Free with free(). */
+void *cpu_weight_alloc(size_t n);
 /* At least n bytes of c->packed. */
 void *cpu_scratch(struct cpu *c, size_t n);
 
@@ -29,6 +32,12 @@ void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_p
 void cpu_weight_done(struct backend *b, struct weight *w);
 void cpu_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                 float *out, size_t ld_out, bool add);
+
+/* q8_ops.c: the same for WEIGHT_INT8 and WEIGHT_INT4, in every precision. */
+void q8_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
+                    const float *bias, struct weight *ret);
+void q8_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+               float *out, size_t ld_out, bool add);
 
 /* attn.c */
 struct attend_tile {

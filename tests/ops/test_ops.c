@@ -2,6 +2,7 @@
  * double-precision reference: shapes on and off the edges of tiles, panels and blocks. */
 #include "base/mem.h"
 #include "model/backend.h"
+#include "model/cpu/q8.h"
 #include "tests/ops/ref.h"
 
 #include <math.h>
@@ -137,6 +138,159 @@ static void linear(struct backend *b)
                            flags & 1, flags & 2);
 }
 
+/* x as the backend rounds it: 256 values share a scale. */
+static void round_x(const float *x, int n, float *ret)
+{
+    for (int at = 0; at < n; at += QUANT_BLOCK) {
+        float most = 0;
+        int end = MIN(n, at + QUANT_BLOCK);
+        for (int i = at; i < end; i++)
+            most = fmaxf(most, fabsf(x[i]));
+        for (int i = at; i < end; i++)
+            ret[i] = most > 0 ? rintf(x[i] * (127.0f / most)) * (most / 127.0f) : 0;
+    }
+}
+
+/* int4 weights of a block as they are widened to int8 for many rows. */
+static void round_w4(const uint8_t *panel, int n_rows, int n_in, float *w)
+{
+    for (int o = 0; o < n_rows; o++) {
+        for (int at = 0; at < n_in; at += QUANT_BLOCK) {
+            float most = 0;
+            int end = MIN(n_in, at + QUANT_BLOCK);
+            for (int g = at / QUANT_GROUP; g * QUANT_GROUP < end; g++)
+                most = fmaxf(most, fabsf(bf16_to_f32(((const uint16_t *)(panel + (size_t)g *
+                                                     QUANT_INT4_GROUP_BYTES))[o])));
+            float scale = most * (8.0f / 127.0f);
+            for (int i = at; i < end && most > 0; i++)
+                w[(size_t)o * (size_t)n_in + (size_t)i] =
+                    rintf(w[(size_t)o * (size_t)n_in + (size_t)i] / scale) * scale;
+        }
+    }
+}
+
+static void one_quantised(struct backend *b, int n, int n_out, int n_in, enum weight_kind kind,
+                          bool bias, bool add)
+{
+    size_t ld_x = (size_t)n_in + 3, ld_out = (size_t)n_out + 5;
+    size_t nw = (size_t)n_out * (size_t)n_in;
+    enum quant_format f = kind == WEIGHT_INT4 ? QUANT_INT4 : QUANT_INT8;
+    AUTO_FREE float *x = noise_new((size_t)n * ld_x);
+    AUTO_FREE float *w = noise_new(nw);
+    AUTO_FREE float *bb = noise_new((size_t)n_out);
+    AUTO_FREE float *out = noise_new((size_t)n * ld_out);
+    AUTO_FREE double *want = mem_alloc(sizeof(double) * (size_t)n * (size_t)n_out);
+    AUTO_FREE float *seen_x = mem_alloc(sizeof(float) * (size_t)n * ld_x);
+    AUTO_FREE float *seen_w = mem_alloc(sizeof(float) * nw);
+    AUTO_FREE uint8_t *panel = mem_aligned(quant_panel_bytes(f, n_in));
+    float guard = out[n_out];
+
+    for (int o = 0; o < n_out; o += QUANT_PANEL) {
+        int rows = MIN(QUANT_PANEL, n_out - o);
+        float *to = seen_w + (size_t)o * (size_t)n_in;
+        quant_panel_pack(f, w + (size_t)o * (size_t)n_in, rows, n_in, panel);
+        quant_panel_unpack(f, panel, rows, n_in, to);
+        if (f == QUANT_INT4 && n > BACKEND_FEW_ROWS)
+            round_w4(panel, rows, n_in, to);
+    }
+    /* the format itself: half a step, of 2/127 or 2/8, and int4's scale may cut one value in 16 */
+    for (size_t i = 0; i < nw; i++)
+        if (!(fabsf(seen_w[i] - w[i]) <= (f == QUANT_INT8 ? 0.5f / 127 : 0.27f)))
+            fail_msg("weight %zu is %g after packing, was %g", i, (double)seen_w[i], (double)w[i]);
+    for (int i = 0; i < n; i++) {
+        round_x(x + (size_t)i * ld_x, n_in, seen_x + (size_t)i * ld_x);
+        for (int j = 0; j < n_out; j++)
+            want[(size_t)i * (size_t)n_out + (size_t)j] =
+                (double)out[(size_t)i * ld_out + (size_t)j];
+    }
+    ref_linear(seen_x, ld_x, n, seen_w, n_out, n_in, bias ? bb : NULL, add, want);
+
+    struct weight packed;
+    struct weight_part part = {w, TENSOR_F32, n_out};
+    b->pack_as = kind;
+    b->weight_pack(b, &part, 1, n_in, bias ? bb : NULL, &packed);
+    b->pack_as = WEIGHT_F32;
+    b->linear(b, &packed, x, ld_x, n, out, ld_out, add);
+    compare(kind == WEIGHT_INT4 ? "linear int4" : "linear int8", b, out, ld_out, want, n, n_out,
+            4e-6 * sqrt(n_in));
+    assert_true(memcmp(&guard, &out[n_out], sizeof(guard)) == 0);
+    /* A row alone has the same numbers. */
+    if (!add && n <= BACKEND_FEW_ROWS) {
+        AUTO_FREE float *one = mem_alloc(sizeof(float) * (size_t)n_out);
+        b->linear(b, &packed, x + (size_t)(n - 1) * ld_x, ld_x, 1, one, ld_out, false);
+        assert_memory_equal(one, out + (size_t)(n - 1) * ld_out, sizeof(float) * (size_t)n_out);
+    }
+    b->weight_done(b, &packed);
+}
+
+static void quantised(struct backend *b)
+{
+    static const int shapes[][3] = {{1, 1, 1},     {1, 33, 7},    {1, 576, 192}, {2, 32, 256},
+                                    {8, 64, 257},  {13, 31, 300}, {96, 96, 64},  {97, 40, 520},
+                                    {200, 704, 33}, {10, 33, 2300}, {3, 64, 2816}};
+    for (size_t i = 0; i < N_ELEMENTS(shapes); i++)
+        for (int flags = 0; flags < 4; flags++) {
+            one_quantised(b, shapes[i][0], shapes[i][1], shapes[i][2], WEIGHT_INT8, flags & 1,
+                          flags & 2);
+            one_quantised(b, shapes[i][0], shapes[i][1], shapes[i][2], WEIGHT_INT4, flags & 1,
+                          flags & 2);
+        }
+}
+
+/* Sums of bytes are exact, so every set of kernels gives the same sums; f32 rounds the scales. */
+static void same_as_generic(const struct q8_kernels *k, const char *name)
+{
+    enum { N = 300, ROWS = 12, LD = 512 + 64 };
+    AUTO_FREE float *x = noise_new(ROWS * N);
+    AUTO_FREE float *w = noise_new(QUANT_PANEL * N);
+    AUTO_FREE uint8_t *w8 = mem_aligned(quant_panel_bytes(QUANT_INT8, N));
+    AUTO_FREE uint8_t *w4 = mem_aligned(quant_panel_bytes(QUANT_INT4, N));
+    AUTO_FREE uint8_t *wide[2] = {mem_aligned(quant_panel_bytes(QUANT_INT8, N)),
+                                  mem_aligned(quant_panel_bytes(QUANT_INT8, N))};
+    static int8_t q[2][ROWS * LD];
+    static float c[2][ROWS * QUANT_PANEL];
+    struct q8_scale s[2][ROWS * 2];
+    int32_t groups[2 * QUANT_BLOCK / QUANT_GROUP];
+
+    quant_panel_pack(QUANT_INT8, w, QUANT_PANEL, N, w8);
+    quant_panel_pack(QUANT_INT4, w, QUANT_PANEL, N, w4);
+    for (int i = 0; i < 2; i++) {
+        const struct q8_kernels *u = i ? k : &q8_generic;
+        memset(s[i], 0, sizeof(s[i]));
+        for (int r = 0; r < ROWS; r++)
+            u->quantize(N, x + r * N, q[i] + r * LD, s[i] + r * 2);
+        u->widen4(N, w4, wide[i]);
+    }
+    if (memcmp(q[0], q[1], sizeof(q[0])) != 0 || memcmp(s[0], s[1], sizeof(s[0])) != 0)
+        fail_msg("%s rounds rows otherwise than generic", name);
+    k->group_sums(N, q[0], groups);
+    assert_memory_equal(wide[0], wide[1], quant_panel_bytes(QUANT_INT8, N));
+    for (int part = 0; part < 3; part++) {
+        for (int i = 0; i < 2; i++) {
+            const struct q8_kernels *u = i ? k : &q8_generic;
+            if (part < 2)
+                u->tile8(part ? 7 : ROWS, false, x, N, w8, q[0], LD, s[0], 2, c[i], QUANT_PANEL);
+            else
+                u->row4(false, x, N, w4, q[0], s[0], groups, c[i]);
+        }
+        for (int i = 0; i < (part == 0 ? ROWS : part == 1 ? 7 : 1) * QUANT_PANEL; i++)
+            if (!(fabsf(c[0][i] - c[1][i]) <= 1e-5f))
+                fail_msg("%s, part %d: value %d is %g, generic has %g", name, part, i,
+                         (double)c[1][i], (double)c[0][i]);
+    }
+    free(wide[1]);
+}
+
+static void test_bytes(void **state)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2"))
+        same_as_generic(&q8_avx2, "avx2");
+    if (__builtin_cpu_supports("avx512vnni"))
+        same_as_generic(&q8_avx512, "avx512");
+#endif
+}
+
 static void rows(struct backend *b)
 {
     static const int widths[] = {1, 15, 16, 192, 257, 704};
@@ -265,6 +419,11 @@ static void test_linear(void **state)
     for_each_backend(linear);
 }
 
+static void test_quantised(void **state)
+{
+    for_each_backend(quantised);
+}
+
 static void test_rows(void **state)
 {
     for_each_backend(rows);
@@ -304,7 +463,7 @@ static void test_open_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_linear), cmocka_unit_test(test_quantised), cmocka_unit_test(test_bytes), cmocka_unit_test(test_rows),
         cmocka_unit_test(test_rope),   cmocka_unit_test(test_attend),
         cmocka_unit_test(test_f16),    cmocka_unit_test(test_open_refuses),
     };

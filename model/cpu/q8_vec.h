@@ -1,0 +1,292 @@
+/* The loops of q8.h over GCC vectors of VL 32-bit lanes. Included once by each q8_*.c, which defines VL,
+ * MR (rows of the register tile), NV (its vectors), KERNELS and
+ * DOT_HEADER, a file with
+ *
+ *     DOT8(acc, w, x)    acc[l] += sum over t of (w[l][t] - 128 + DOT8_OFFSET) * (int8_t)x[l][t]
+ *     DOT4(acc, w, x)    acc[l] += sum over t of w[l][t] * (int8_t)x[l][t], w at most 15
+ *
+ * Weights are the unsigned side: what their offset of 128 (or 8) adds is the row's sum times the offset,
+ * one number for all outputs. */
+#include "model/cpu/q8.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef int32_t vi __attribute__((vector_size(VL * 4)));
+typedef int32_t vi_any __attribute__((vector_size(VL * 4), aligned(1), may_alias));
+typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+typedef float vf __attribute__((vector_size(VL * 4)));
+typedef float vf_any __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef uint16_t vh_any __attribute__((vector_size(VL * 2), aligned(2), may_alias));
+typedef int8_t vb_any __attribute__((vector_size(VL), aligned(1), may_alias));
+typedef uint8_t vub __attribute__((vector_size(VL)));
+typedef uint8_t vub_any __attribute__((vector_size(VL), aligned(1), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 24")
+#define P QUANT_PANEL
+
+#include DOT_HEADER
+
+INLINE vi load_i(const void *p)
+{
+    return *(const vi_any *)p;
+}
+
+INLINE vf load_f(const float *p)
+{
+    return *(const vf_any *)p;
+}
+
+INLINE void store_f(float *p, vf v)
+{
+    *(vf_any *)p = v;
+}
+
+/* Four values of a row in every lane. */
+INLINE vi four_of(const int8_t *p)
+{
+    int32_t v;
+
+    memcpy(&v, p, 4);
+    return (vi){0} + v;
+}
+
+INLINE vf to_f(vi v)
+{
+    return __builtin_convertvector(v, vf);
+}
+
+INLINE vi larger(vi a, vi b)
+{
+    vi m = a > b;
+    return (a & m) | (b & ~m);
+}
+
+static float most_of(const float *x)
+{
+    vi top[4] = {{0}, {0}, {0}, {0}}; /* positive floats are ordered like their bits */
+    int32_t lane[VL];
+
+    for (int i = 0; i < QUANT_BLOCK; i += 4 * VL)
+        UNROLL for (int u = 0; u < 4; u++)
+            top[u] = larger(top[u], (vi)load_f(x + i + u * VL) & 0x7fffffff);
+    top[0] = larger(larger(top[0], top[1]), larger(top[2], top[3]));
+    memcpy(lane, top, sizeof(lane));
+    for (int n = VL / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            lane[i] = lane[i] > lane[i + n] ? lane[i] : lane[i + n];
+    float most;
+    memcpy(&most, lane, sizeof(most));
+    return most;
+}
+
+static int32_t sum_of(vi v)
+{
+    int32_t lane[VL];
+
+    memcpy(lane, &v, sizeof(lane));
+    for (int n = VL / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            lane[i] += lane[i + n];
+    return lane[0];
+}
+
+static void quantize(int n, const float *src, int8_t *q, struct q8_scale *s)
+{
+    for (int at = 0; at < n; at += QUANT_BLOCK, s++, q += QUANT_BLOCK) {
+        float rest[QUANT_BLOCK];
+        const float *x = src + at;
+        if (n - at < QUANT_BLOCK) {
+            memset(rest + (n - at), 0, sizeof(float) * (size_t)(QUANT_BLOCK - (n - at)));
+            memcpy(rest, x, sizeof(float) * (size_t)(n - at));
+            x = rest;
+        }
+        float most = most_of(x), f = most > 0 ? 127.0f / most : 0;
+        vi sum[4] = {{0}, {0}, {0}, {0}};
+        s->scale = most / 127.0f;
+        for (int i = 0; i < QUANT_BLOCK; i += 4 * VL)
+            UNROLL for (int u = 0; u < 4; u++)
+            {
+                /* adding 1.5 * 2^23 rounds to nearest even */
+                vi v = (vi)(load_f(x + i + u * VL) * f + 12582912.0f) - 0x4b400000;
+                sum[u] += v;
+                *(vb_any *)(q + i + u * VL) = __builtin_convertvector(v, vb_any);
+            }
+        s->sum = sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+}
+
+static void group_sums(int n, const int8_t *q, int32_t *ret)
+{
+    for (int at = 0; at < n; at += QUANT_GROUP) {
+        int32_t sum = 0;
+        for (int i = 0; i < QUANT_GROUP; i++)
+            sum += q[at + i];
+        *ret++ = sum;
+    }
+}
+
+/* The sums of one block, in a function of its own so that nothing else wants its registers. m is a constant
+ * after inlining. */
+INLINE void sums_fixed(const int m, int n4, const uint8_t *b, const int8_t *a, size_t ld, int32_t *ret)
+{
+    vi acc[MR][NV];
+
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < NV; v++) acc[i][v] = (vi){0};
+    for (int j = 0; j < n4; j++, a += 4, b += P * 4) {
+        vi w[NV];
+        UNROLL for (int v = 0; v < NV; v++) w[v] = load_i(b + v * VL * 4);
+        UNROLL for (int i = 0; i < m; i++)
+        {
+            vi x = four_of(a + i * ld);
+            UNROLL for (int v = 0; v < NV; v++) DOT8(acc[i][v], w[v], x);
+        }
+    }
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < NV; v++)
+        *(vi_any *)(ret + (i * NV + v) * VL) = acc[i][v];
+}
+
+#define SUMS(m)                                                                                    \
+    static __attribute__((noinline)) void sums_##m(int n4, const uint8_t *b, const int8_t *a,      \
+                                                   size_t ld, int32_t *ret)                        \
+    {                                                                                              \
+        sums_fixed(m, n4, b, a, ld, ret);                                                          \
+    }
+SUMS(1)
+SUMS(2)
+SUMS(3)
+SUMS(4)
+#if MR > 4
+SUMS(5)
+SUMS(6)
+SUMS(7)
+SUMS(8)
+SUMS(9)
+SUMS(10)
+SUMS(11)
+SUMS(12)
+#endif
+static void (*const sums[])(int n4, const uint8_t *b, const int8_t *a, size_t ld, int32_t *ret) = {
+    NULL,   sums_1, sums_2, sums_3, sums_4,
+#if MR > 4
+    sums_5, sums_6, sums_7, sums_8, sums_9, sums_10, sums_11, sums_12,
+#endif
+};
+
+static void tile8(int m, bool add, const float *bias, int n, const uint8_t *w, const int8_t *q,
+                  size_t ld, const struct q8_scale *s, size_t ld_s, float *c, size_t ldc)
+{
+    int32_t sum[MR * NV * VL] __attribute__((aligned(64)));
+
+    for (; m > 0; m -= MR, q += MR * ld, s += MR * ld_s, c += MR * ldc) {
+        int rows = m < MR ? m : MR;
+        const uint8_t *block = w;
+        for (int at = 0; at < n; at += QUANT_BLOCK, block += QUANT_INT8_BLOCK_BYTES) {
+            int n4 = ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + 3) / 4;
+            bool more = add || at > 0;
+            for (int col = 0; col < P; col += NV * VL) {
+                sums[rows](n4, block + P * 4 + col * 4, q + at, ld, sum);
+                UNROLL for (int v = 0; v < NV; v++)
+                {
+                    vf ws = load_f((const float *)block + col + v * VL);
+                    vf start = bias && at == 0 ? load_f(bias + col + v * VL) : (vf){0};
+                    for (int i = 0; i < rows; i++) {
+                        const struct q8_scale *sx = s + (size_t)i * ld_s + at / QUANT_BLOCK;
+                        float *to = c + (size_t)i * ldc + col + v * VL;
+                        vi got = load_i(sum + (i * NV + v) * VL) - DOT8_OFFSET * sx->sum;
+                        vf y = to_f(got) * (ws * sx->scale) + start;
+                        store_f(to, more ? y + load_f(to) : y);
+                    }
+                }
+            }
+        }
+    }
+}
+
+INLINE vf load_bf16(const uint16_t *p)
+{
+    return (vf)(__builtin_convertvector(*(const vh_any *)p, vu) << 16);
+}
+
+static void row4(bool add, const float *bias, int n, const uint8_t *w, const int8_t *q,
+                 const struct q8_scale *s, const int32_t *group, float *c)
+{
+    enum { N = P / VL };
+    vf sum[N];
+
+    for (int v = 0; v < N; v++) {
+        sum[v] = bias ? load_f(bias + v * VL) : (vf){0};
+        if (add)
+            sum[v] += load_f(c + v * VL);
+    }
+    for (int at = 0; at < n; at += QUANT_GROUP, w += QUANT_INT4_GROUP_BYTES, q += QUANT_GROUP) {
+        const struct q8_scale *sb = s + at / QUANT_BLOCK;
+        vi x[8], zero = (vi){0} - 8 * group[at / QUANT_GROUP];
+        UNROLL for (int j = 0; j < 8; j++) x[j] = four_of(q + 4 * j);
+        __builtin_prefetch(w + 4096);
+        __builtin_prefetch(w + 4096 + 64);
+        __builtin_prefetch(w + 4096 + 128);
+        __builtin_prefetch(w + 4096 + 192);
+        __builtin_prefetch(w + 4096 + 256);
+        __builtin_prefetch(w + 4096 + 320);
+        __builtin_prefetch(w + 4096 + 384);
+        __builtin_prefetch(w + 4096 + 448);
+        __builtin_prefetch(w + 4096 + 512);
+        UNROLL for (int v = 0; v < N; v++)
+        {
+            vi acc = zero, more = {0};
+            UNROLL for (int j = 0; j < 4; j++)
+            {
+                vi b = load_i(w + P * 2 + (j * P + v * VL) * 4);
+                vi low = b & 0x0f0f0f0f, high = (vi)((vu)b >> 4) & 0x0f0f0f0f;
+                DOT4(acc, low, x[j]);
+                DOT4(more, high, x[j + 4]);
+            }
+            sum[v] += to_f(acc + more) * (load_bf16((const uint16_t *)w + v * VL) * sb->scale);
+        }
+    }
+    for (int v = 0; v < N; v++)
+        store_f(c + v * VL, sum[v]);
+}
+
+static void widen4(int n, const uint8_t *w4, uint8_t *w8)
+{
+    for (int at = 0; at < n; at += QUANT_BLOCK, w8 += QUANT_INT8_BLOCK_BYTES) {
+        int n_groups = ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + QUANT_GROUP - 1) / QUANT_GROUP;
+        int n4 = ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + 3) / 4;
+        uint8_t *value = w8 + P * 4;
+        for (int col = 0; col < P; col += VL) {
+            vi top = {0}; /* bits of the largest absolute scale */
+            for (int g = 0; g < n_groups; g++) {
+                const uint8_t *from = w4 + (size_t)g * QUANT_INT4_GROUP_BYTES;
+                vi a = (vi)load_bf16((const uint16_t *)from + col) & 0x7fffffff;
+                vi m = a > top;
+                top = (a & m) | (top & ~m);
+            }
+            vf scale = (vf)top * (8.0f / 127.0f);
+            vi none = top == 0;
+            store_f((float *)w8 + col, scale);
+            for (int g = 0; g < n_groups; g++) {
+                const uint8_t *from = w4 + (size_t)g * QUANT_INT4_GROUP_BYTES;
+                vf f = load_bf16((const uint16_t *)from + col) / scale;
+                f = (vf)((vi)f & ~none);
+                for (int j = 0; j < 8 && g * 8 + j < n4; j++) {
+                    vu b = (vu)load_i(from + P * 2 + (j % 4 * P + col) * 4) >> (j < 4 ? 0 : 4);
+                    vi out = {0};
+                    UNROLL for (int t = 0; t < 4; t++)
+                    {
+                        vi x = (vi)(b >> (8 * t) & 15) - 8;
+                        /* the offset of 128 and the rounding in one addition */
+                        vi r = (vi)(to_f(x) * f + (12582912.0f + 128.0f)) - 0x4b400000;
+                        out |= r << (8 * t);
+                    }
+                    *(vi_any *)(value + ((g * 8 + j) * P + col) * 4) = out;
+                }
+            }
+        }
+        w4 += (size_t)n_groups * QUANT_INT4_GROUP_BYTES;
+    }
+}
+
+const struct q8_kernels KERNELS = {quantize, group_sums, tile8, row4, widen4};
