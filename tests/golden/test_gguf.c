@@ -248,6 +248,18 @@ static void text_of_qwen2_agrees(void **state)
 
 /* pictures */
 
+/* The formula of gguf_files.py. */
+static struct patches draw(void)
+{
+    struct patches p = {.grid_t = 1, .grid_h = 10, .grid_w = 12, .n_temporal = 1, .patch_size = 14,
+                        .merge_size = 2, .hash = 1};
+    size_t n = (size_t)(p.grid_h * p.grid_w * patches_n_cols(&p));
+    p.rows = mem_aligned(n * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        p.rows[i] = (float)((double)((i * 7919 + 104729) % 1009) / 504.0 - 1.0);
+    return p;
+}
+
 static void picture_agrees(void **state)
 {
     json_t *want = json_object_get(golden, "picture"), *list = json_object_get(want, "ids");
@@ -257,13 +269,8 @@ static void picture_agrees(void **state)
     struct vlm *v;
     struct model m;
     int n = (int)json_array_size(list), begin = -1;
-    struct patches p = {.grid_t = 1, .grid_h = 10, .grid_w = 12, .n_temporal = 1, .patch_size = 14,
-                        .merge_size = 2};
+    struct patches p = draw();
 
-    size_t n_rows = (size_t)(p.grid_h * p.grid_w * patches_n_cols(&p));
-    p.rows = mem_aligned(n_rows * sizeof(float));
-    for (size_t i = 0; i < n_rows; i++)
-        p.rows[i] = (float)((double)((i * 7919 + 104729) % 1009) / 504.0 - 1.0);
     if (vlm_open(path, &(struct vlm_options){.precision = "f32"}, &v, &err) < 0 ||
         vlm_encode_image(v, &p, &f, &err) < 0)
         fail_msg("%s", err.text);
@@ -296,6 +303,38 @@ static void picture_agrees(void **state)
     patches_done(&p);
 }
 
+static void score_of_an_answer_agrees(void **state)
+{
+    json_t *want = json_object_get(golden, "score"), *ids = json_object_get(want, "ids");
+    AUTO_FREE char *path = file_join(folder, "vl.gguf");
+    struct patches p = draw();
+    struct vlm_part parts[] = {{VLM_IMAGE, NULL, &p}, {VLM_TEXT, "What is it?", NULL}};
+    struct vlm_message message = {"user", parts, 2};
+    struct vlm_request r = {.messages = &message, .n_messages = 1};
+    struct err err = {0};
+    struct vlm *m;
+
+    if (vlm_open(path, &(struct vlm_options){.precision = "f32"}, &m, &err) < 0)
+        fail_msg("%s", err.text);
+    for (int again = 0; again < 2; again++) { /* the second time from the cache */
+        AUTO_FREE struct vlm_token *t = NULL;
+        double worst = 0;
+        int n;
+        if (vlm_score(m, &r, json_string_value(json_object_get(want, "answer")), &t, &n, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(n, json_array_size(ids));
+        for (int i = 0; i < n; i++) {
+            json_t *p1 = json_array_get(json_object_get(want, "logprobs"), (size_t)i);
+            assert_int_equal(t[i].id, json_integer_value(json_array_get(ids, (size_t)i)));
+            worst = fmax(worst, fabs(json_number_value(p1) - (double)t[i].logprob));
+        }
+        print_message("score: %d tokens, logprobs off by at most %.2g\n", n, worst);
+        assert_true(worst < 1e-4);
+    }
+    vlm_close(m);
+    patches_done(&p);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +343,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(text_of_qwen2vl_agrees),
         cmocka_unit_test(text_of_qwen2_agrees),
         cmocka_unit_test(picture_agrees),
+        cmocka_unit_test(score_of_an_answer_agrees),
     };
     if (argc != 2) {
         fprintf(stderr, "usage: test_gguf FOLDER\n");

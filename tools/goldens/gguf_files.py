@@ -45,6 +45,7 @@ N_GREEDY = 64
 PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+"
            r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
+ANSWER = "It is [12, 34, 56, 78], the button."
 PROMPTS = ["Hello", "The quick brown fox jumps over the lazy dog.", "1 + 1 =", "Click the OK button.",
            "Où est la bibliothèque ?", "def main():\n    return 0\n", "  two  spaces  ", "a\r\nb\n\nc",
            "你好，世界", "Привет", "don't WE'LL I'm", "x" * 40, "🙂🙃", "[{\"action\": \"click\"}]",
@@ -332,6 +333,20 @@ def picture_case(model):
     return dict(grid=[10, 12], features=flat(features), largest=float(features.abs().max())), still, grid
 
 
+def score_case(model, llama, still, grid):
+    """The logarithms of the probabilities of an answer's tokens and of the end of its turn."""
+    ids = llama.tokenize("<|im_start|>system\nYou are MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n"
+                         "<|im_start|>user\n<|vision_start|>") + [IMAGE] * 30
+    ids += llama.tokenize("<|vision_end|>What is it?<|im_end|>\n<|im_start|>assistant\n")
+    answer = llama.tokenize(ANSWER + "<|im_end|>")
+    x = torch.tensor([ids + answer])
+    with torch.no_grad():
+        logits = model(input_ids=x, pixel_values=still, image_grid_thw=grid,
+                       attention_mask=torch.ones_like(x)).logits[0].double()
+    p = torch.log_softmax(logits[len(ids) - 1:-1], -1)
+    return dict(answer=ANSWER, ids=answer, logprobs=flat([p[i, t] for i, t in enumerate(answer)]))
+
+
 def main():
     source, build, out = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     torch.set_num_threads(1)
@@ -377,7 +392,8 @@ def main():
             picture["logits"] = flat(vl(input_ids=x, pixel_values=still, image_grid_thw=grid,
                                         attention_mask=torch.ones_like(x)).logits[0, -1])
         picture["ids"] = ids
-        expected = dict(vl=text_cases(out / "vl.gguf", tmp / "vl32.gguf", vl),
+        score = score_case(vl, l, still, grid)
+        expected = dict(score=score, vl=text_cases(out / "vl.gguf", tmp / "vl32.gguf", vl),
                         text=text_cases(out / "text.gguf", tmp / "text32.gguf", text), picture=picture)
         json.dump(expected, open(out / "expected.json", "w"), separators=(",", ":"))
 
