@@ -231,7 +231,8 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
         str_puts(&prompt, text);
     struct job job = {.kind = is_ground ? JOB_GROUND : JOB_ASK,
                       .text = str_take(&prompt),
-                      .max_tokens = is_ground ? 256 : 512};
+                      .max_tokens = is_ground ? 256 : 512,
+                      .zoom = json_is_true(json_object_get(r->params, "zoom"))};
     frame_dup(&job.frame, &q->frame);
     q->is_ground = is_ground;
     q->job = worker_submit(a->worker, &job);
@@ -258,7 +259,7 @@ static void ground_answer(const struct request *r, const struct query *q, const 
     float box[4];
     struct screen_pt at, lo, hi;
     struct err err = {0};
-    struct place place = {n->image_w, n->image_h, q->frame.screen};
+    struct place place = {n->image_w, n->image_h, n->screen};
     int rc = action_parse_box(n->text, strlen(n->text), n->image_w, n->image_h, &point, box, &err);
     if (rc == 0)
         rc = place_to_screen(&place, point, &at, &err);
@@ -273,8 +274,9 @@ static void ground_answer(const struct request *r, const struct query *q, const 
         say_error(r, CODE_FAILED, err.text);
         return;
     }
-    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s}", "x", at.x, "y", at.y, "box", lo.x, lo.y,
-                     hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url));
+    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s, s:b}", "x", at.x, "y", at.y, "box", lo.x, lo.y,
+                     hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url, "zoomed",
+                     (int)n->zoomed));
 }
 
 void request_news(struct agent *a, struct news *n)

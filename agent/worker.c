@@ -1,11 +1,14 @@
 /* Takes a picture and a text, gives back an answer: cut, encode, generate. The loop thread never
  * touches the model; a cancelled job still answers, marked so. */
 #include "agent/worker.h"
+#include "actions/action.h"
 #include "actions/grammar.h"
+#include "agent/zoom.h"
 #include "base/clock.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
 #include "vision/patch.h"
+#include "vision/place.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -76,15 +79,18 @@ static void on_text(void *user, const char *text, size_t n)
     mailbox_put(s->w->out, news);
 }
 
-static int answer(struct worker *w, struct job *j, struct news *news, struct err *err)
+/* Asks the job's question about one picture. */
+static int look(struct worker *w, const struct job *j, const struct frame *f, struct news *news,
+                struct err *err)
 {
     struct patches patches = {0};
     int64_t t0 = clock_now_us();
-    int rc = patch_from_frame(&j->frame, vlm_image_spec(w->model), &patches, &news->image_w,
-                              &news->image_h, err);
+    int rc = patch_from_frame(f, vlm_image_spec(w->model), &patches, &news->image_w, &news->image_h,
+                              err);
     if (rc < 0)
         return rc;
     news->timing.cut_us = clock_now_us() - t0;
+    news->screen = f->screen;
 
     struct grammar_limits limits = {news->image_w, news->image_h};
     struct grammar grammar =
@@ -126,6 +132,61 @@ static int answer(struct worker *w, struct job *j, struct news *news, struct err
     news->timing.n_generated = reply.n_generated;
     vlm_reply_done(&reply);
     return 0;
+}
+
+/* Where on the screen the answer points, and how large its box is there. */
+static int pointed_at(const struct news *n, struct screen_pt *ret, int *ret_w, int *ret_h)
+{
+    struct place place = {n->image_w, n->image_h, n->screen};
+    struct model_pt point;
+    float box[4];
+    int rc = action_parse_box(n->text, strlen(n->text), n->image_w, n->image_h, &point, box, NULL);
+    if (rc < 0)
+        return rc;
+    *ret_w = (int)((box[2] - box[0]) * (float)n->screen.w / (float)n->image_w);
+    *ret_h = (int)((box[3] - box[1]) * (float)n->screen.h / (float)n->image_h);
+    return place_to_screen(&place, point, ret, NULL);
+}
+
+/* The second answer replaces the first only if it is one. */
+static void look_again(struct worker *w, const struct job *j, struct news *first)
+{
+    struct news second = {.kind = NEWS_DONE};
+    struct news_timing *t = &first->timing, *u = &second.timing;
+    struct frame crop = {0};
+    struct screen_pt at;
+    int box_w, box_h;
+    if (pointed_at(first, &at, &box_w, &box_h) < 0 ||
+        zoom_crop(&j->frame, at, box_w, box_h, &crop, NULL) < 0)
+        return;
+    int rc = look(w, j, &crop, &second, NULL);
+    frame_done(&crop);
+    t->cut_us += u->cut_us;
+    t->vision_us += u->vision_us;
+    t->prefill_us += u->prefill_us;
+    t->decode_us += u->decode_us;
+    t->n_prompt += u->n_prompt;
+    t->n_reused += u->n_reused;
+    t->n_generated += u->n_generated;
+    first->cancelled |= second.cancelled;
+    if (rc == 0 && !second.cancelled && pointed_at(&second, &at, &box_w, &box_h) == 0) {
+        free(first->text);
+        first->text = second.text;
+        first->image_w = second.image_w;
+        first->image_h = second.image_h;
+        first->screen = second.screen;
+        first->zoomed = true;
+    } else {
+        free(second.text);
+    }
+}
+
+static int answer(struct worker *w, const struct job *j, struct news *news, struct err *err)
+{
+    int rc = look(w, j, &j->frame, news, err);
+    if (rc == 0 && j->zoom && j->kind == JOB_GROUND && !news->cancelled)
+        look_again(w, j, news);
+    return rc;
 }
 
 static void work(void *user)

@@ -18,6 +18,7 @@ struct job {
     char *text;         /* the user's turn after the picture, owned */
     char *prefill;      /* may be NULL, owned */
     int max_tokens;
+    bool zoom;     /* JOB_GROUND: look again at what is around the first answer */
     bool no_think; /* answer at once, the way this checkpoint understands it */
 };
 
@@ -35,6 +36,8 @@ struct news {
     int code; /* of the failure, negative errno: -E2BIG when the prompt does not fit the context */
     bool cancelled;
     int image_w, image_h; /* the picture the model saw (NEWS_DONE) */
+    struct rect screen;   /* what it showed: after a second look a part of the job's frame */
+    bool zoomed;          /* the answer is that of the second look */
     struct news_timing timing;
 };
 void news_free(struct news *n);

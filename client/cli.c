@@ -28,6 +28,8 @@ static const struct option_row {
     {"max-steps", "N", "end the task after N steps", OPTION_COUNT, offsetof(struct cli, max_steps)},
     {"max-seconds", "N", "end the task after N seconds", OPTION_SECONDS,
      offsetof(struct cli, max_seconds)},
+    {"zoom", NULL, "look a second time at the part around the first answer", OPTION_FLAG,
+     offsetof(struct cli, zoom)},
     {"agent", NULL, "ask with the GUI-agent prompt instead of the grounding prompt", OPTION_FLAG,
      offsetof(struct cli, agent)},
     {"type", "NAME", "of the matrices: f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0", OPTION_TEXT,

@@ -23,7 +23,7 @@ enum cli_exit {
 enum cli_approve { CLI_APPROVE_AUTO, CLI_APPROVE_ASK, CLI_APPROVE_DENY };
 
 struct cli {
-    bool json, dry_run, cursor, no_start, no_think, agent, verbose;
+    bool json, dry_run, cursor, no_start, no_think, zoom, agent, verbose;
     long max_steps, limit, threads; /* 0: not given */
     double max_seconds;
     enum cli_approve approve;
