@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/gguf.h"
+#include "vision/png.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -158,6 +159,41 @@ static void quantize_writes_both_files(void **state)
     expect(run(&out, "verify %s/q.gguf --threads 1", dir), 0, &out, "no fault found");
 }
 
+/* A picture whose boxes are given in its own pixels, asked about twice, and a line without an answer. */
+static void perplexity_reads_a_data_set(void **state)
+{
+    static const char data[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"<image>Where is <ref-object>?\"},"
+        "{\"role\":\"assistant\",\"content\":\"<bbox>\"},{\"role\":\"user\",\"content\":\"And?\"},"
+        "{\"role\":\"assistant\",\"content\":\"No.\"}],\"images\":[\"p.png\"],"
+        "\"objects\":{\"ref\":[\"it\"],\"bbox\":[[10,20,30,40]]}}\n\n"
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}\n";
+    AUTO_FREE char *jsonl = file_join(dir, "d.jsonl");
+    AUTO_FREE char *png = file_join(dir, "p.png");
+    AUTO(str_done) struct str out = {0};
+    struct frame f = {0};
+    struct err err = {0};
+
+    assert_int_equal(frame_alloc(&f, 100, 80), 0);
+    memset(f.rgb, 99, 100 * 80 * 3);
+    assert_int_equal(png_write_file(&f, png, &err), 0);
+    frame_done(&f);
+    assert_int_equal(file_write(jsonl, data, sizeof data - 1, 0600, &err), 0);
+    assert_int_equal(run(&out, "perplexity %s/vl.gguf %s --json --threads 1", folder, jsonl), 0);
+    json_t *j = json_loads(str_cstr(&out), 0, NULL), *r = json_object_get(j, "result");
+    json_t *all = json_object_get(r, "all"), *digits = json_object_get(r, "grounding");
+    assert_int_equal(json_integer_value(json_object_get(r, "answers")), 2);
+    /* 100 x 80 is seen as 112 x 84: [11, 21, 34, 42] has eight digits */
+    assert_int_equal(json_integer_value(json_object_get(digits, "tokens")), 8);
+    assert_true(json_integer_value(json_object_get(all, "tokens")) > 8 + 2);
+    assert_true(json_number_value(json_object_get(all, "loss")) > 0.1);
+    json_decref(j);
+    expect(run(&out, "perplexity %s/vl.gguf %s", folder, jsonl), 0, &out, "coordinates");
+    assert_int_equal(file_write(jsonl, "{}\n", 3, 0600, &err), 0);
+    expect(run(&out, "perplexity %s/vl.gguf %s", folder, jsonl), 1, &out, "line 1: messages");
+    expect(run(&out, "perplexity %s/vl.gguf %s/none", folder, dir), 1, &out, "cannot open");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +202,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(good_models_are_verified),
         cmocka_unit_test(dropped_pictures_are_caught),
         cmocka_unit_test(quantize_writes_both_files),
+        cmocka_unit_test(perplexity_reads_a_data_set),
     };
     if (argc != 3) {
         fprintf(stderr, "usage: test_model DESKHAND GGUF_FOLDER\n");
