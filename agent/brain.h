@@ -94,7 +94,8 @@ struct task {
     int n_repeats;        /* of last_json with no effect */
     struct str last_json; /* the last action, for the loop guard */
     struct str history;   /* "Step 0: {...}.Step 1: ..." */
-    int n_history;
+    int n_history;        /* the number that the next one gets */
+    struct str history_sizes; /* uint32_t of each that is still there, oldest first */
     enum phase phase;
     struct step step;
     int64_t acts_us[32]; /* ring of the latest actions' times, for rate rules */
@@ -164,6 +165,9 @@ void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
 /* Not for ends: see task_end(). */
 void task_set_state(struct agent *a, enum task_state state, const char *reason);
 void task_done(struct task *t);
+/* Makes room where the model's context ends: the oldest quarter of the history, at least one step, is
+ * no longer told to it. Returns how many; 0: there was none. */
+int task_forget(struct task *t);
 void task_note(struct agent *a);     /* adds the finished step to the prompt's history */
 void task_remember(struct agent *a); /* the same, then the next step or the end */
 

@@ -275,6 +275,14 @@ void step_think_news(struct agent *a, struct news *n)
         step_begin(a);
         return;
     }
+    int n_forgotten;
+    if (n->kind == NEWS_FAILED && n->code == -E2BIG && (n_forgotten = task_forget(t)) > 0) {
+        agent_notice(a, "warn", "the prompt does not fit the model's context: the oldest %d of %d "
+                     "earlier steps are no longer told to it", n_forgotten, t->n_history);
+        t->step.n--;
+        step_begin(a);
+        return;
+    }
     if (n->kind == NEWS_FAILED) {
         task_end(a, END_MODEL, "the model failed: %s", n->text);
         return;

@@ -47,6 +47,7 @@ void task_done(struct task *t)
     free(t->goal);
     str_done(&t->last_json);
     str_done(&t->history);
+    str_done(&t->history_sizes);
     *t = (struct task){0};
 }
 
@@ -102,7 +103,6 @@ int task_start(struct agent *a, json_t *params, struct err *err)
     struct task *t = &a->task;
     t->id = id;
     t->goal = mem_strdup(goal);
-    t->history.max = HISTORY_MAX;
     /* a client may ask for less than the policy grants, never for more */
     t->max_steps = budget.max_steps;
     if (steps && json_integer_value(steps) < t->max_steps)
@@ -157,6 +157,40 @@ static bool is_over(struct agent *a)
     return true;
 }
 
+int task_forget(struct task *t)
+{
+    size_t n = t->history_sizes.n / sizeof(uint32_t), n_forget = (n + 3) / 4, bytes = 0;
+    uint32_t size;
+    for (size_t i = 0; i < n_forget; i++) {
+        memcpy(&size, t->history_sizes.s + i * sizeof size, sizeof size);
+        bytes += size;
+    }
+    AUTO(str_done) struct str history = t->history, sizes = t->history_sizes;
+    t->history = (struct str){.max = history.max};
+    t->history_sizes = (struct str){0};
+    if (history.n > bytes)
+        str_add(&t->history, history.s + bytes, history.n - bytes);
+    if (n > n_forget)
+        str_add(&t->history_sizes, sizes.s + n_forget * sizeof size, (n - n_forget) * sizeof size);
+    return (int)n_forget;
+}
+
+static void add_to_history(struct agent *a, const char *note, const char *json)
+{
+    struct task *t = &a->task;
+    AUTO(str_done) struct str line = {0};
+    str_printf(&line, "Step %d: %s%s.", t->n_history++, note, json);
+    int n, n_forgotten = 0;
+    while (t->history.n + line.n > HISTORY_MAX && (n = task_forget(t)) > 0)
+        n_forgotten += n;
+    if (n_forgotten)
+        agent_notice(a, "warn", "the history is long: the oldest %d steps are no longer told to the "
+                     "model", n_forgotten);
+    uint32_t size = (uint32_t)line.n;
+    str_add(&t->history, line.s, line.n);
+    str_add(&t->history_sizes, (const char *)&size, sizeof size);
+}
+
 void task_note(struct agent *a)
 {
     struct task *t = &a->task;
@@ -168,7 +202,7 @@ void task_note(struct agent *a)
     const char *note = s->effect.kind == EFFECT_NO_EFFECT ? "No effect. "
                        : s->effect.kind == EFFECT_REFUSED ? "Refused. "
                                                           : "";
-    str_printf(&t->history, "Step %d: %s%s.", t->n_history++, note, str_cstr(&json));
+    add_to_history(a, note, str_cstr(&json));
 
     AUTO(str_done) struct str full = {0};
     action_json(&s->action, true, &full);

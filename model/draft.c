@@ -19,6 +19,8 @@ void draft_done(struct draft *d)
 
 void draft_add(struct draft *d, const int32_t *ids, int n)
 {
+    if (n == 0)
+        return;
     if (d->n + n > d->cap) {
         d->cap = MAX(2 * d->cap, d->n + n + 256);
         d->ids = mem_realloc(d->ids, sizeof(*d->ids) * (size_t)d->cap);
