@@ -45,9 +45,9 @@ T
 }
 case_xterm() {
     need xterm
-    goal="Type touch $desk_tmp/made and press Enter"
+    goal="Type touch made and press Enter"
     want="made"
-    desk_run xterm -fa DejaVuSansMono -fs 11 -geometry 60x16 -title Shell -e sh
+    desk_run env -C "$desk_tmp" xterm -fa DejaVuSansMono -fs 11 -geometry 60x16 -title Shell -e sh
     desk_window Shell
     result() { ls "$desk_tmp/made" >/dev/null 2>&1 && echo made; }
 }
