@@ -17,6 +17,7 @@
 
 #define MAX_SPACES 16
 #define MAX_BOXES 16
+#define MAX_PROSE 2048 /* bytes before the answer, without a think tag; the engine bounds a thought */
 #define MAX_DIGITS 7 /* where the limits are unknown */
 
 enum place {
@@ -63,6 +64,7 @@ struct gram {
     uint8_t end_tag;  /* bytes of "</think>" matched */
     uint8_t ticks;    /* backticks in a row */
     uint8_t lang;     /* bytes of "json" matched */
+    uint16_t prose; /* bytes before the answer */
     bool fenced, listed;
     bool boxes;
     uint8_t n_boxes;
@@ -546,7 +548,8 @@ static bool closed_step(struct gram *g, uint8_t b)
     return false;
 }
 
-/* The reasoning. Every byte is allowed; what it opens is noticed. */
+/* The reasoning. Every byte is allowed; what it opens is noticed. Prose that goes on for ever must
+ * begin its answer at last. */
 static bool free_step(struct gram *g, uint8_t b)
 {
     if (g->place == P_THINK) {
@@ -555,6 +558,9 @@ static bool free_step(struct gram *g, uint8_t b)
             go(g, P_GAP);
         return true;
     }
+    if (g->prose >= MAX_PROSE)
+        return answer_open(g, b);
+    g->prose++;
     g->open_tag = tag_step(open_tag, g->open_tag, b);
     g->end_tag = tag_step(end_tag, g->end_tag, b);
     g->ticks = b == '`' ? g->ticks + 1 : 0;

@@ -193,6 +193,31 @@ static void accepts_boxes(void **state)
     }
 }
 
+/* A text of n letters and then `end`; how many bytes are taken. */
+static size_t takes(size_t n, const char *begin, const char *end)
+{
+    struct grammar g = grammar_action(&limits);
+    AUTO(str_done) struct str s = {0};
+    bool may_end;
+    str_puts(&s, begin);
+    while (s.n < n)
+        str_puts(&s, "blah ");
+    s.n = n;
+    s.s[n] = 0;
+    str_puts(&s, end);
+    return s.n - feed(&g, str_cstr(&s), &may_end);
+}
+
+static void prose_without_end_must_answer(void **state)
+{
+    assert_int_equal(takes(2048, "", "{\"action\": \"wait\"}"), 0);
+    assert_int_equal(takes(2048, "", "[{\"action\": \"wait\"}]"), 0);
+    assert_int_equal(takes(2048, "", "x"), 1);
+    assert_int_equal(takes(2048, "", "<think>"), 7);
+    assert_int_equal(takes(9000, "<think>", "</think>{\"action\": \"wait\"}"), 0); /* the engine's */
+    assert_int_equal(takes(9000, "well <think>", "</think>{\"action\": \"wait\"}"), 0);
+}
+
 static void is_free_only_inside_reasoning(void **state)
 {
     struct grammar g = grammar_action(&limits);
@@ -336,6 +361,7 @@ int main(void)
         cmocka_unit_test(accepts),
         cmocka_unit_test(rejects),
         cmocka_unit_test(accepts_boxes),
+        cmocka_unit_test(prose_without_end_must_answer),
         cmocka_unit_test(is_free_only_inside_reasoning),
         cmocka_unit_test(walks_are_read),
         cmocka_unit_test(accepts_what_is_written),
