@@ -98,7 +98,8 @@ struct task {
     struct str history_sizes; /* uint32_t of each that is still there, oldest first */
     enum phase phase;
     struct step step;
-    int64_t acts_us[32]; /* ring of the latest actions' times, for rate rules */
+    /* Ring of the latest actions' times, for rate rules: more than go out within a minute. */
+    int64_t acts_us[1024];
     int n_acts;
 };
 
@@ -189,7 +190,8 @@ json_t *agent_rect_json(struct rect r);
 void request_news(struct agent *a, struct news *n);
 
 /* launch.c: programs for ACTION_OPEN, windows for ACTION_APPSWITCH */
-int launch_program(const char *name, struct err *err);
+/* display: where its windows shall be, NULL: as in the environment. */
+int launch_program(const char *name, const char *display, struct err *err);
 int launch_switch(struct agent *a, const char *name, struct err *err);
 
 #endif

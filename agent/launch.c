@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,38 @@
 
 extern char **environ;
 
-int launch_program(const char *name, struct err *err)
+/* Our environment with another DISPLAY; the array is heap, `room` holds the new entry. */
+static char **environment(const char *display, struct str *room)
+{
+    size_t n = 0, kept = 0;
+    while (environ[n])
+        n++;
+    char **env = mem_zalloc((n + 2) * sizeof *env);
+    for (size_t i = 0; i < n; i++)
+        if (!display || !str_starts(environ[i], "DISPLAY="))
+            env[kept++] = environ[i];
+    if (display) {
+        str_printf(room, "DISPLAY=%s", display);
+        env[kept] = room->s;
+    }
+    return env;
+}
+
+/* The daemon waits for signals in a descriptor and ignores SIGPIPE; a program of the user's gets the
+ * signals as it would from a shell, or nobody could end it. */
+static void usual_signals(posix_spawnattr_t *attr)
+{
+    sigset_t none, pipe;
+    sigemptyset(&none);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    posix_spawnattr_init(attr);
+    posix_spawnattr_setsigmask(attr, &none);
+    posix_spawnattr_setsigdefault(attr, &pipe);
+    posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+int launch_program(const char *name, const char *display, struct err *err)
 {
     if (!name || !*name)
         return err_set(err, -EINVAL, "open names no program");
@@ -35,6 +67,10 @@ int launch_program(const char *name, struct err *err)
         return err_set(err, -EINVAL, "the program name begins with '%c'", program[0]);
 
     /* Twice, so that the program is no child of ours and leaves no zombie. */
+    AUTO(str_done) struct str room = {0};
+    AUTO_FREE char **env = environment(display, &room);
+    posix_spawnattr_t attr;
+    usual_signals(&attr);
     pid_t pid = fork();
     if (pid < 0)
         return err_set(err, -errno, "cannot start %s: %s", program, strerror(errno));
@@ -42,7 +78,7 @@ int launch_program(const char *name, struct err *err)
         setsid();
         pid_t child;
         char *argv[] = {program, NULL};
-        _exit(posix_spawnp(&child, program, NULL, NULL, argv, environ) == 0 ? 0 : 1);
+        _exit(posix_spawnp(&child, program, NULL, &attr, argv, env) == 0 ? 0 : 1);
     }
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

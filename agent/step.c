@@ -349,7 +349,7 @@ static int64_t act(struct agent *a, int64_t now_us)
             conclude(a);
             return -1;
         case ACTION_OPEN:
-            rc = a->task.dry_run ? 0 : launch_program(s->action.text, &err);
+            rc = a->task.dry_run ? 0 : launch_program(s->action.text, a->display, &err);
             break;
         case ACTION_APPSWITCH:
             rc = a->task.dry_run ? 0 : launch_switch(a, s->action.text, &err);

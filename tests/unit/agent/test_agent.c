@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -265,9 +266,73 @@ static void a_program_name_is_no_command_line(void **state)
     static const char *const bad[] = {"", "sh -c 'x", "a;b", "../x", "/bin/sh", "-x", "a\nb", "$x"};
     struct err err = {0};
     for (size_t i = 0; i < N_ELEMENTS(bad); i++)
-        assert_true(launch_program(bad[i], &err) < 0);
-    assert_true(launch_program("deskhand-no-such-program", &err) < 0);
-    assert_int_equal(launch_program("true", &err), 0);
+        assert_true(launch_program(bad[i], NULL, &err) < 0);
+    assert_true(launch_program("deskhand-no-such-program", NULL, &err) < 0);
+    assert_int_equal(launch_program("true", NULL, &err), 0);
+}
+
+/* Starts a program that consists of `text` and waits until `done` is in the file `out`. Heap. */
+static char *started(const char *dir, const char *name, const char *text, const char *out,
+                     const char *done)
+{
+    AUTO_FREE char *script = file_join(dir, name);
+    struct err err = {0};
+    char *got = NULL;
+    size_t n;
+    assert_int_equal(file_write(script, text, strlen(text), 0700, &err), 0);
+    if (launch_program(name, ":77", &err) < 0)
+        fail_msg("%s", err.text);
+    for (int i = 0; i < 500; i++, usleep(20000)) {
+        free(got);
+        got = NULL;
+        if (file_read(out, 65536, &got, &n, NULL) == 0 && strstr(got, done))
+            return got;
+    }
+    fail_msg("%s did not write %s", name, done);
+    return got;
+}
+
+/* The daemon blocks and ignores signals for its own ends, and may control another display than the one
+ * it was started on; a program that it starts must notice none of it. */
+static void a_started_program_is_free_and_on_the_right_screen(void **state)
+{
+    char dir[] = "/tmp/deskhand-test-XXXXXX", path[4096], command[64];
+    sigset_t set, old;
+    assert_non_null(mkdtemp(dir));
+    AUTO_FREE char *old_path = mem_strdup(getenv("PATH"));
+    AUTO_FREE char *out = file_join(dir, "out"), *status = file_join(dir, "deskhand-status");
+    snprintf(path, sizeof path, "%s:%s", dir, old_path);
+    setenv("PATH", path, 1);
+    setenv("PROBE_OUT", out, 1);
+    setenv("DISPLAY", ":1", 1);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    signal(SIGPIPE, SIG_IGN);
+    char *display = started(dir, "deskhand-probe", "#!/bin/sh\necho \"<$DISPLAY>\" >\"$PROBE_OUT\"\n",
+                            out, ">");
+    /* a shell unblocks signals itself, so this one is cp copying its own status over its script */
+    char *signals = started(dir, "deskhand-status", "#!/bin/cp /proc/self/status\n", status,
+                            "SigCgt");
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    setenv("PATH", old_path, 1);
+    assert_string_equal(display, "<:77>\n");
+    unsigned long long blocked = 1, ignored = ~0ull;
+    assert_int_equal(sscanf(strstr(signals, "SigBlk:"), "SigBlk: %llx", &blocked), 1);
+    assert_int_equal(sscanf(strstr(signals, "SigIgn:"), "SigIgn: %llx", &ignored), 1);
+    assert_int_equal(blocked, 0);
+    assert_false(ignored & 1ull << (SIGPIPE - 1));
+    free(display);
+    free(signals);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* As many actions as a minute can hold must be countable, or a rate rule never speaks. */
+static void a_rate_rule_can_count_to_its_limit(void **state)
+{
+    assert_true(N_ELEMENTS(((struct task *)0)->acts_us) > 500);
 }
 
 int main(void)
@@ -285,6 +350,8 @@ int main(void)
         cmocka_unit_test(each_end_has_its_code),
         cmocka_unit_test(hostile_bytes_become_json),
         cmocka_unit_test(a_program_name_is_no_command_line),
+        cmocka_unit_test(a_started_program_is_free_and_on_the_right_screen),
+        cmocka_unit_test(a_rate_rule_can_count_to_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
