@@ -36,6 +36,13 @@ desk_begin() {
     DISPLAY=":$n"
     export DISPLAY
     desk_run openbox >"$desk_tmp/openbox.log" 2>&1
+    # a window that is mapped before the window manager is there would get no focus
+    for _ in $(seq 100); do
+        xprop -root _NET_SUPPORTING_WM_CHECK 2>/dev/null | grep -q 0x && return 0
+        sleep 0.05
+    done
+    echo "desk: openbox did not come up in 5 s" >&2
+    return 1
 }
 
 desk_window() {
