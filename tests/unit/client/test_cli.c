@@ -103,6 +103,34 @@ static char *play(bool tty, bool json)
     return text;
 }
 
+/* A yes is for all of it, so all of it is shown, and none of it can write to the terminal. */
+static void test_question(void **state)
+{
+    char *text = NULL, long_text[400], expected[600];
+    size_t n = 0;
+    struct progress p = {.out = open_memstream(&text, &n)};
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    strcpy(long_text + 380, "; rm -rf ~\x1b[1A");
+    json_t *action = json_pack("{s:i, s:i, s:s, s:{s:s, s:s}}", "task", 7, "step", 3, "describe",
+                               "type 394 characters", "action", "action", "input", "text",
+                               long_text);
+    json_t *verdict = json_pack("{s:i, s:i, s:s, s:s, s:s, s:s}", "task", 7, "step", 3, "verdict",
+                                "confirm", "reason", "a command", "window_title", "Shell\x1b]0;",
+                                "window_class", "XTerm");
+    progress_note(&p, "action", action);
+    progress_note(&p, "verdict", verdict);
+    progress_done(&p);
+    fclose(p.out);
+    long_text[380] = 0;
+    snprintf(expected, sizeof(expected),
+             "     to confirm: type 394 characters: a command\n     text: %s; rm -rf ~\\u{1b}[1A\n"
+             "     window: Shell\\u{1b}]0; (XTerm)\n", long_text);
+    assert_string_equal(text, expected);
+    free(text);
+    json_decref(action);
+    json_decref(verdict);
+}
+
 #define PLAIN_STEPS                                                                                \
     "  3  click at 120,40               confirmed     \"field\\u{7}Name\" changed  0.42 s\n"        \
     "     denied: press alt+F4: closes a window\n"                                                 \
@@ -150,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options), cmocka_unit_test(test_exit_codes),
+        cmocka_unit_test(test_question),
         cmocka_unit_test(test_progress), cmocka_unit_test(test_doctor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
