@@ -20,7 +20,7 @@
 
 #define CONFIG_MAX ((size_t)4 << 20)
 #define PATTERNS_MAX 4096
-#define MATCH_LIMIT 200000
+#define MATCH_LIMIT 50000
 #define RANK_MAX 4096
 
 struct pattern {

@@ -193,8 +193,8 @@ static void accepts_boxes(void **state)
     }
 }
 
-/* A text of n letters and then `end`; how many bytes are taken. */
-static size_t takes(size_t n, const char *begin, const char *end)
+/* `begin`, prose up to n bytes, then `end`; how many bytes of it all are refused. */
+static size_t refuses(size_t n, const char *begin, const char *end)
 {
     struct grammar g = grammar_action(&limits);
     AUTO(str_done) struct str s = {0};
@@ -210,12 +210,12 @@ static size_t takes(size_t n, const char *begin, const char *end)
 
 static void prose_without_end_must_answer(void **state)
 {
-    assert_int_equal(takes(2048, "", "{\"action\": \"wait\"}"), 0);
-    assert_int_equal(takes(2048, "", "[{\"action\": \"wait\"}]"), 0);
-    assert_int_equal(takes(2048, "", "x"), 1);
-    assert_int_equal(takes(2048, "", "<think>"), 7);
-    assert_int_equal(takes(9000, "<think>", "</think>{\"action\": \"wait\"}"), 0); /* the engine's */
-    assert_int_equal(takes(9000, "well <think>", "</think>{\"action\": \"wait\"}"), 0);
+    assert_int_equal(refuses(2048, "", "{\"action\": \"wait\"}"), 0);
+    assert_int_equal(refuses(2048, "", "[{\"action\": \"wait\"}]"), 0);
+    assert_int_equal(refuses(2048, "", "x"), 1);
+    assert_int_equal(refuses(2048, "", "<think>"), 7);
+    assert_int_equal(refuses(9000, "<think>", "</think>{\"action\": \"wait\"}"), 0); /* the engine's */
+    assert_int_equal(refuses(9000, "well <think>", "</think>{\"action\": \"wait\"}"), 0);
 }
 
 static void is_free_only_inside_reasoning(void **state)
