@@ -143,8 +143,8 @@ void step_begin(struct agent *a);
 /* Runs the present phase; returns when it wants to run again (clock_now_us), -1 when woken. */
 int64_t step_service(struct agent *a, int64_t now_us);
 void step_think_news(struct agent *a, struct news *n);
-/* The step ends here without an effect of its own; what had been sent already is told and kept, so
- * that the history lacks no action that went out. False: nothing had been sent. */
+/* The step ends here without an effect of its own; what had been sent already is told and kept,
+ * so that the history lacks no action that went out. False: nothing had been sent. */
 bool step_cut(struct agent *a, const char *why);
 void step_refuse(struct agent *a, const char *why); /* the action is not carried out; go on */
 void step_enter(struct agent *a, enum phase phase);
@@ -153,7 +153,7 @@ void step_done(struct step *s);
 
 /* judge.c: each ends by setting the phase or by concluding the step */
 void judge(struct agent *a);
-int64_t judge_wait(struct agent *a, int64_t now_us); /* PHASE_APPROVAL: an answer or the time limit */
+int64_t judge_wait(struct agent *a, int64_t now_us); /* PHASE_APPROVAL: the time limit */
 void judge_answer(struct agent *a, bool yes, const char *who); /* who: the sentence for a no */
 int64_t judge_again(struct agent *a, int64_t now_us); /* PHASE_RECHECK */
 /* Is a window that shows the dashboard on the controlled screen? */

@@ -33,8 +33,8 @@ static char **environment(const char *display, struct str *room)
     return env;
 }
 
-/* The daemon waits for signals in a descriptor and ignores SIGPIPE; a program of the user's gets the
- * signals as it would from a shell, or nobody could end it. */
+/* The daemon waits for signals in a descriptor and ignores SIGPIPE; a program of the user's gets
+ * the signals as it would from a shell, or nobody could end it. */
 static void usual_signals(posix_spawnattr_t *attr)
 {
     sigset_t none, pipe;

@@ -134,9 +134,9 @@ static bool may_browser_approve(struct agent *a, const struct request *r)
     }
     if (is_shown)
         say_error(r, CODE_REFUSED,
-                  "the dashboard is open on the screen that the agent controls, so the agent itself "
-                  "could have pressed Approve: answer in the terminal of deskhand do, or close that "
-                  "window and use a browser on another display");
+                  "the dashboard is open on the screen that the agent controls, so the agent "
+                  "itself could have pressed Approve: answer in the terminal of deskhand do, or "
+                  "close that window and use a browser on another display");
     return !is_shown;
 }
 

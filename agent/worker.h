@@ -49,8 +49,8 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, void (*wake
 void worker_close(struct worker *w);
 
 uint64_t worker_submit(struct worker *w, struct job *job); /* takes the job's contents */
-/* Jobs that the thread has not begun, cancelled ones too: they keep their pictures until their turn.
- * Whoever submits keeps this below WORKER_WAITING_MAX. */
+/* Jobs that the thread has not begun, cancelled ones too: they keep their pictures until their
+ * turn. Whoever submits keeps this below WORKER_WAITING_MAX. */
 #define WORKER_WAITING_MAX 32
 int worker_n_waiting(const struct worker *w);
 void worker_cancel(struct worker *w, uint64_t job);        /* running or waiting */

@@ -88,8 +88,8 @@ static void on_verdict(struct doing *d, const json_t *params)
     drop_question(d);
     d->pending = answer;
     d->rpc.ws.wake_fd[1] = d->ask_fd;
-    /* What was typed before the question is no answer to it. The agent itself may have typed it, into
-     * this very terminal. */
+    /* What was typed before the question is no answer to it. The agent itself may have typed it,
+     * into this very terminal. */
     tcflush(d->ask_fd, TCIFLUSH);
     fputs("     approve? [y/N] ", stderr);
     fflush(stderr);
@@ -160,7 +160,8 @@ static int answer_question(struct doing *d, struct err *err)
 }
 
 /* A terminal is opened anew, so that reading it without waiting is nobody else's business: Ctrl+C
- * drops a line that poll() has promised, and a read that waits would keep the stop from going out. */
+ * drops a line that poll() has promised, and a read that waits would keep the stop from going
+ * out. */
 static int open_answers(void)
 {
     int fd = isatty(STDIN_FILENO)

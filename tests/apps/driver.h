@@ -1,5 +1,5 @@
-/* An agent on a private desktop with real programs, whose model's answers the test gives itself: the
- * text goes the way of every answer (parser, place, judge, hand), so a target can be exact. */
+/* An agent on a private desktop with real programs, whose model's answers the test gives itself:
+ * the text goes the way of every answer (parser, place, judge, hand), so a target can be exact. */
 #ifndef DESKHAND_TESTS_APPS_DRIVER_H
 #define DESKHAND_TESTS_APPS_DRIVER_H
 

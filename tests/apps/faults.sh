@@ -45,7 +45,7 @@ number="${DISPLAY#:}"
 xvfb="${desk_pids##* }"
 
 mkdir "$desk_tmp/empty"
-expect "a folder that is no model" 3 "config.json" \
+expect "a folder that is no model" 3 "cannot open $desk_tmp/empty/" \
     "$deskhand" do "Click OK" --model "$desk_tmp/empty"
 
 cp -r "$source/data/nano" "$desk_tmp/short"

@@ -53,7 +53,8 @@ static void start(bool tty, const char *const *args)
 
 static void start_do(bool tty, const char *steps)
 {
-    const char *const args[] = {"do", "Press Enter", "--policy", policy, "--max-steps", steps, NULL};
+    const char *const args[] = {"do",          "Press Enter", "--policy", policy,
+                                "--max-steps", steps,         NULL};
     start(tty, args);
 }
 

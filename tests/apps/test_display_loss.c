@@ -1,5 +1,5 @@
-/* The X server dies in each phase of a step: the task ends with one sentence and the code "display",
- * what was begun is in the history, and the agent works on when the display is back. */
+/* The X server dies in each phase of a step: the task ends with one sentence and the code
+ * "display", what was begun is in the history, and the agent works on when the display is back. */
 #include "tests/apps/driver.h"
 
 #include "base/mem.h"

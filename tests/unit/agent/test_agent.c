@@ -292,8 +292,8 @@ static char *started(const char *dir, const char *name, const char *text, const 
     return got;
 }
 
-/* The daemon blocks and ignores signals for its own ends, and may control another display than the one
- * it was started on; a program that it starts must notice none of it. */
+/* The daemon blocks and ignores signals for its own ends, and may control another display than the
+ * one it was started on; a program that it starts must notice none of it. */
 static void a_started_program_is_free_and_on_the_right_screen(void **state)
 {
     char dir[] = "/tmp/deskhand-test-XXXXXX", path[4096], command[64];
@@ -309,8 +309,8 @@ static void a_started_program_is_free_and_on_the_right_screen(void **state)
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, &old);
     signal(SIGPIPE, SIG_IGN);
-    char *display = started(dir, "deskhand-probe", "#!/bin/sh\necho \"<$DISPLAY>\" >\"$PROBE_OUT\"\n",
-                            out, ">");
+    char *display = started(dir, "deskhand-probe",
+                            "#!/bin/sh\necho \"<$DISPLAY>\" >\"$PROBE_OUT\"\n", out, ">");
     /* a shell unblocks signals itself, so this one is cp copying its own status over its script */
     char *signals = started(dir, "deskhand-status", "#!/bin/cp /proc/self/status\n", status,
                             "SigCgt");
