@@ -32,7 +32,7 @@ static const struct option_row {
      offsetof(struct cli, zoom)},
     {"agent", NULL, "ask with the GUI-agent prompt instead of the grounding prompt", OPTION_FLAG,
      offsetof(struct cli, agent)},
-    {"type", "NAME", "of the matrices: f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0", OPTION_TEXT,
+    {"type", "NAME", "of the matrices: f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0, int8, int4", OPTION_TEXT,
      offsetof(struct cli, type)},
     {"vision-type", "NAME", "of the vision tower's; without it they stay as they are", OPTION_TEXT,
      offsetof(struct cli, vision_type)},

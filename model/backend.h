@@ -22,7 +22,9 @@ enum weight_kind { WEIGHT_F32, WEIGHT_BF16, WEIGHT_INT8, WEIGHT_INT4 };
 /* Rows of a matrix in the checkpoint, [n_out, n_in], not owned. */
 struct weight_part {
     const void *data;
-    enum tensor_dtype dtype; /* any but TENSOR_OTHER; n_in is a multiple of its block */
+    /* Any but TENSOR_OTHER; n_in is a multiple of its block. Packed only when all parts are, as pack_as
+     * says, and all but the last have a multiple of 32 rows. */
+    enum tensor_dtype dtype;
     int n_out;
 };
 

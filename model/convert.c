@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "model/gguf_write.h"
 #include "model/names.h"
+#include "model/quant.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,6 +41,9 @@ enum tensor_dtype convert_type(const char *name)
     char none[256] = {0};
     float x[32] = {0};
 
+    if (quant_format_of(name) >= 0)
+        return quant_format_of(name) == QUANT_INT8 ? TENSOR_PACKED8 : TENSOR_PACKED4;
+
     for (int d = 0; d < TENSOR_OTHER; d++)
         if (strcasecmp(name, tensor_dtype_name((enum tensor_dtype)d)) == 0 &&
             tensor_from_f32((enum tensor_dtype)d, x, 32, none))
@@ -63,6 +67,11 @@ static enum tensor_dtype choose(const struct plan *p, const char *name, const st
         own = TENSOR_F32;
     if (want == TENSOR_OTHER)
         want = own;
+    if (tensor_is_packed(want)) {
+        if (str_starts(name, "model.embed_tokens"))
+            return width % 32 ? own : TENSOR_Q8_0;
+        return rank != 2 ? own : str_starts(name, "lm_head") ? TENSOR_PACKED8 : want;
+    }
     if ((str_starts(name, "model.embed_tokens") || str_starts(name, "lm_head")) &&
         tensor_block_values(want) > 1)
         want = TENSOR_Q8_0;
@@ -89,10 +98,15 @@ static void add_qkv(struct plan *p, const char *name, const struct source_tensor
 {
     char layer[16], rest[16], full[NAMES_MAX];
     size_t n = (size_t)t->shape[0] / 3, width = rank == 2 ? (size_t)t->shape[1] : 1;
+    bool whole = rank == 2 && tensor_is_packed(p->o->vision);
 
     if (sscanf(name, "visual.blocks.%15[0-9].attn.qkv.%15s", layer, rest) != 2)
         return;
-    for (size_t i = 0; i < 3; i++) {
+    if (whole) {
+        snprintf(full, sizeof(full), "v.blk.%s.attn_qkv.%s", layer, rest);
+        add_job(p, full, name, t, rank, width, 3 * n);
+    }
+    for (size_t i = 0; i < 3 && !whole; i++) {
         snprintf(full, sizeof(full), "v.blk.%s.attn_%c.%s", layer, "qkv"[i], rest);
         struct job *j = add_job(p, full, name, t, rank, width, n);
         j->first = i * n;
@@ -134,7 +148,7 @@ static bool plan_one(void *user, const char *name, const int64_t *shape, int ran
         return false;
     }
     for (int i = 0; i < t.n_parts; i++) {
-        if (t.parts[i].dtype == TENSOR_OTHER ||
+        if (t.parts[i].dtype == TENSOR_OTHER || tensor_is_packed(t.parts[i].dtype) ||
             (rank == 1 && tensor_block_values(t.parts[i].dtype) > 1)) {
             p->rc = err_set(p->err, -ENOTSUP, "tensor %s is stored as %s", name,
                             tensor_dtype_name(t.parts[i].dtype));
@@ -167,8 +181,66 @@ static const struct tensor *find_row(const struct source_tensor *t, size_t row, 
     }
 }
 
+static enum quant_format format_of(const struct job *j)
+{
+    return j->dtype == TENSOR_PACKED8 ? QUANT_INT8 : QUANT_INT4;
+}
+
+static int write_panels(struct gguf_out *w, const struct job *j, struct err *err)
+{
+    size_t bytes = quant_panel_bytes(format_of(j), (int)j->width);
+    AUTO_FREE float *x = mem_alloc(sizeof(float) * j->width * QUANT_PANEL);
+    AUTO_FREE uint8_t *panel = mem_zalloc(bytes);
+    int r = 0;
+
+    for (size_t i = 0; i < j->n_rows && r == 0; i += QUANT_PANEL) {
+        size_t n = MIN((size_t)QUANT_PANEL, j->n_rows - i), from;
+        for (size_t k = 0; k < n; k++) {
+            const struct tensor *t = find_row(&j->from, i + k, j->width, &from);
+            tensor_to_f32(t->dtype, t->data, from, j->width, x + k * j->width);
+        }
+        quant_panel_pack(format_of(j), x, (int)n, (int)j->width, panel);
+        r = gguf_out_data(w, panel, bytes, err);
+    }
+    return r < 0 ? r : gguf_out_end_tensor(w, err);
+}
+
+/* The list that says what the bytes of packed tensors are, in both files alike. */
+static void packed_keys(struct gguf_out *w, const struct plan *p)
+{
+    struct str line = {0};
+    size_t n = 0;
+
+    for (int i = 0; i < p->n_jobs; i++)
+        n += tensor_is_packed(p->jobs[i].dtype);
+    if (n)
+        gguf_out_texts(w, "deskhand.packed", n);
+    for (int i = 0; i < p->n_jobs; i++) {
+        const struct job *j = &p->jobs[i];
+        if (!tensor_is_packed(j->dtype))
+            continue;
+        str_reset(&line);
+        str_printf(&line, "%s %s %zu %zu", j->name, tensor_dtype_name(j->dtype), j->n_rows, j->width);
+        gguf_out_text(w, line.s, line.n);
+    }
+    str_done(&line);
+}
+
+static void announce(struct gguf_out *w, const struct job *j)
+{
+    if (!tensor_is_packed(j->dtype)) {
+        gguf_out_tensor(w, j->name, j->dtype, j->shape, j->rank);
+        return;
+    }
+    int64_t shape[] = {((int64_t)j->n_rows + QUANT_PANEL - 1) / QUANT_PANEL,
+                       (int64_t)quant_panel_bytes(format_of(j), (int)j->width)};
+    gguf_out_tensor(w, j->name, TENSOR_I8, shape, 2);
+}
+
 static int write_job(struct gguf_out *w, const struct job *j, struct err *err)
 {
+    if (tensor_is_packed(j->dtype))
+        return write_panels(w, j, err);
     size_t bytes = tensor_bytes(j->dtype, j->width);
     AUTO_FREE float *x = mem_alloc(sizeof(float) * j->width);
     AUTO_FREE uint8_t *packed = mem_alloc(bytes);
@@ -194,6 +266,13 @@ static const char *base_name(const char *path)
     const char *slash = strrchr(path, '/');
     return slash && slash[1] ? slash + 1 : path;
 }
+
+/* chat.c in the words of other programs, for texts. */
+#define CHAT_TEMPLATE                                                                              \
+    "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nYou are "  \
+    "MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n{% endif %}<|im_start|>{{ m['role'] }}\n"   \
+    "{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"  \
+    "{% endif %}"
 
 /* Numbers by which llama.cpp names the kind of a file. */
 static uint32_t file_type(enum tensor_dtype d)
@@ -234,7 +313,8 @@ static int text_keys(struct gguf_out *w, const struct plan *p, const struct vlm_
     gguf_out_string(w, "general.type", "model");
     gguf_out_string(w, "general.name", base_name(source_text_path(p->s)));
     gguf_out_int(w, "general.quantization_version", 2);
-    gguf_out_int(w, "general.file_type", file_type(p->o->text));
+    if (!tensor_is_packed(p->o->text))
+        gguf_out_int(w, "general.file_type", file_type(p->o->text));
     gguf_out_int(w, KEY("block_count"), (uint32_t)c->n_layers);
     gguf_out_int(w, KEY("context_length"), (uint32_t)c->n_ctx);
     gguf_out_int(w, KEY("embedding_length"), (uint32_t)c->d_model);
@@ -252,6 +332,7 @@ static int text_keys(struct gguf_out *w, const struct plan *p, const struct vlm_
     gguf_out_ints(w, "deskhand.eos_token_ids", c->eos, (size_t)c->n_eos);
     gguf_out_int(w, "tokenizer.ggml.eos_token_id", (uint32_t)c->eos[0]);
     gguf_out_bool(w, "tokenizer.ggml.add_bos_token", false);
+    gguf_out_string(w, "tokenizer.chat_template", CHAT_TEMPLATE);
     r = bpe_write_gguf(b, c->n_vocab, w, err);
     bpe_close(b);
     return r;
@@ -318,8 +399,9 @@ static int write_file(struct plan *p, const struct vlm_config *c, const char *pa
     names_walk(c, plan_one, p);
     if ((r = p->rc) == 0)
         r = p->vision ? vision_keys(&w, p, c, err) : text_keys(&w, p, c, err);
+    packed_keys(&w, p);
     for (int i = 0; i < p->n_jobs && r == 0; i++)
-        gguf_out_tensor(&w, p->jobs[i].name, p->jobs[i].dtype, p->jobs[i].shape, p->jobs[i].rank);
+        announce(&w, &p->jobs[i]);
     if (r == 0)
         r = gguf_out_open(&w, path, err);
     for (int i = 0; i < p->n_jobs && r == 0; i++) {
@@ -346,6 +428,8 @@ int convert_gguf(const struct source *s, const struct convert_options *o, const 
     vision.vision = true;
     if (r < 0)
         return r;
+    if (o->vision == TENSOR_PACKED4)
+        return err_set(err, -EINVAL, "the vision tower cannot be int4: its features would be too far off");
     str_printf(&beside, "%.*smmproj-%s", (int)(base - path), path, base);
     if (c.vit.depth && (r = write_file(&vision, &c, str_cstr(&beside), 0, 0.2, err)) < 0)
         return r;

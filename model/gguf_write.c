@@ -15,7 +15,7 @@ enum { V_U32 = 4, V_I32 = 5, V_F32 = 6, V_BOOL = 7, V_STRING = 8, V_ARRAY = 9 };
 static const uint8_t type_ids[] = {
     [TENSOR_F32] = 0,  [TENSOR_F16] = 1,  [TENSOR_Q4_0] = 2,  [TENSOR_Q4_1] = 3, [TENSOR_Q5_0] = 6,
     [TENSOR_Q5_1] = 7, [TENSOR_Q8_0] = 8, [TENSOR_Q2_K] = 10, [TENSOR_Q3_K] = 11,
-    [TENSOR_Q4_K] = 12, [TENSOR_Q5_K] = 13, [TENSOR_Q6_K] = 14, [TENSOR_BF16] = 30,
+    [TENSOR_Q4_K] = 12, [TENSOR_Q5_K] = 13, [TENSOR_Q6_K] = 14, [TENSOR_I8] = 24, [TENSOR_BF16] = 30,
 };
 
 static void put(struct str *b, uint64_t v, int width)

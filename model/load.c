@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "model/lora.h"
+#include "model/quant.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,8 +21,9 @@ static void shape_text(const int64_t *shape, int rank, char *ret, size_t n)
         snprintf(ret + at, n - at, "]");
 }
 
-int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
-                struct source_tensor *ret, struct err *err)
+/* Packed types are among what it finds. */
+static int find_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
+                       struct source_tensor *ret, struct err *err)
 {
     const struct tensor *own = l->lora ? lora_file_saved(l->lora, name) : NULL;
 
@@ -42,6 +44,17 @@ int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank
             return err_set(err, -EINVAL, "Tensor %s is stored as %s; expected a float.", name,
                            tensor_dtype_name(ret->parts[i].dtype));
     return 0;
+}
+
+int load_shaped(struct load *l, const char *name, const int64_t *shape, int rank,
+                struct source_tensor *ret, struct err *err)
+{
+    int r = find_shaped(l, name, shape, rank, ret, err);
+
+    if (r == 0 && tensor_is_packed(ret->parts[0].dtype))
+        r = err_set(err, -EINVAL, "Tensor %s is packed as %s, which it must not be.", name,
+                    tensor_dtype_name(ret->parts[0].dtype));
+    return r;
 }
 
 void load_name(char *ret, size_t n, int layer, const char *format, const char *suffix)
@@ -100,6 +113,39 @@ static int merge_pair(struct load *l, int layer, const struct load_part *part, i
     return lora_merge(&p, name, part->n_out, n_in, *ret, err);
 }
 
+/* Can the backend take the parts' panels as they are? One behind the other they must be panels still. */
+static bool is_wanted(const struct backend *b, const struct weight_part *w, int n)
+{
+    enum tensor_dtype want = b->pack_as == WEIGHT_INT8   ? TENSOR_PACKED8
+                             : b->pack_as == WEIGHT_INT4 ? TENSOR_PACKED4
+                                                         : TENSOR_OTHER;
+    for (int i = 0; i < n; i++)
+        if (w[i].dtype != want || (i < n - 1 && w[i].n_out % QUANT_PANEL))
+            return false;
+    return true;
+}
+
+/* Packs what may be panels already into what the backend is to have. */
+static void pack(struct load *l, struct weight_part *w, int n, int n_in, const float *bias,
+                 struct weight *ret)
+{
+    float *plain[3 * SOURCE_MAX_PARTS] = {NULL};
+    bool take = is_wanted(l->b, w, n);
+
+    for (int i = 0; i < n && !take; i++) {
+        if (!tensor_is_packed(w[i].dtype))
+            continue;
+        struct source_tensor t = {2, {w[i].n_out, n_in}, 1,
+                                  {{w[i].dtype, 2, {w[i].n_out, n_in}, w[i].data}}};
+        plain[i] = mem_alloc(sizeof(float) * (size_t)w[i].n_out * (size_t)n_in);
+        source_to_f32(&t, plain[i]);
+        w[i] = (struct weight_part){plain[i], TENSOR_F32, w[i].n_out};
+    }
+    l->b->weight_pack(l->b, w, n, n_in, bias, ret);
+    for (int i = 0; i < n; i++)
+        free(plain[i]);
+}
+
 int load_linear(struct load *l, int layer, const struct load_part *parts, int n_parts, int n_in,
                 bool bias, struct weight *ret, struct err *err)
 {
@@ -118,7 +164,7 @@ int load_linear(struct load *l, int layer, const struct load_part *parts, int n_
         int64_t shape[] = {parts[i].n_out, n_in};
         struct source_tensor t;
         load_name(name, sizeof(name), layer, parts[i].name, ".weight");
-        if ((r = load_shaped(l, name, shape, 2, &t, err)) < 0 ||
+        if ((r = find_shaped(l, name, shape, 2, &t, err)) < 0 ||
             (r = merge_pair(l, layer, &parts[i], n_in, &t, &merged[i], err)) < 0)
             goto out;
         for (int k = 0; k < t.n_parts; k++)
@@ -131,7 +177,7 @@ int load_linear(struct load *l, int layer, const struct load_part *parts, int n_
             goto out;
         at += parts[i].n_out;
     }
-    l->b->weight_pack(l->b, w, n_w, n_in, bias ? sum : NULL, ret);
+    pack(l, w, n_w, n_in, bias ? sum : NULL, ret);
     l->n_params += (int64_t)n_out * n_in + (bias ? n_out : 0);
     l->bytes += ret->n_bytes;
 out:

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "model/gguf.h"
 #include "model/names.h"
+#include "model/quant.h"
 #include "model/safetensors.h"
 
 #include <dirent.h>
@@ -17,6 +18,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct packed {
+    const struct tensor *raw; /* I8 [panels, bytes of a panel] */
+    struct tensor t;          /* [n_out, n_in] */
+};
+
 struct source {
     char *path;              /* the folder of safetensors, or the text model's file */
     struct safetensors *st;  /* or, when NULL: */
@@ -24,6 +30,8 @@ struct source {
     char *vision_path;
     float *patches; /* the patch embedding put together, owned */
     struct tensor patch_embed;
+    struct packed *packed;
+    int n_packed;
 };
 
 /* finding the files */
@@ -115,6 +123,48 @@ static int join_patches(struct source *s, struct err *err)
     return 0;
 }
 
+/* "NAME FORMAT ROWS COLUMNS" of a tensor that holds panels. */
+static int read_packed_one(struct source *s, const struct gguf *g, struct gguf_text text, struct err *err)
+{
+    char line[256], name[NAMES_MAX], format[8];
+    long long rows = 0, columns = 0;
+    int end = 0, f;
+
+    snprintf(line, sizeof(line), "%.*s", (int)MIN(text.n, sizeof(line) - 1), text.s);
+    if (sscanf(line, "%95s %7s %lld %lld%n", name, format, &rows, &columns, &end) != 4 || line[end] ||
+        (f = quant_format_of(format)) < 0 || rows < 1 || columns < 1 || rows > 1 << 24 ||
+        columns > 1 << 24)
+        return err_set(err, -EINVAL, "%s: deskhand.packed says \"%.80s\"", gguf_path(g), line);
+    const struct tensor *raw = gguf_find(g, name);
+    int64_t n_panels = (rows + QUANT_PANEL - 1) / QUANT_PANEL;
+    int64_t bytes = (int64_t)quant_panel_bytes((enum quant_format)f, (int)columns);
+    if (!raw || raw->dtype != TENSOR_I8 || raw->rank != 2 || raw->shape[0] != n_panels ||
+        raw->shape[1] != bytes)
+        return err_set(err, -EINVAL, "%s: %s is not %lld panels of %lld bytes, as deskhand.packed says",
+                       gguf_path(g), name, (long long)n_panels, (long long)bytes);
+    s->packed = mem_realloc(s->packed, sizeof(*s->packed) * (size_t)(s->n_packed + 1));
+    s->packed[s->n_packed++] = (struct packed){
+        raw, {f == QUANT_INT8 ? TENSOR_PACKED8 : TENSOR_PACKED4, 2, {rows, columns}, raw->data}};
+    return 0;
+}
+
+static int read_packed(struct source *s, const struct gguf *g, struct err *err)
+{
+    struct gguf_list l;
+    int r = 0;
+
+    if (!gguf_has(g, "deskhand.packed"))
+        return 0;
+    if ((r = gguf_list(g, "deskhand.packed", true, &l, err)) < 0)
+        return r;
+    if (l.n > 10000)
+        return err_set(err, -EINVAL, "%s: deskhand.packed has %llu rows, expected 10000 at most",
+                       gguf_path(g), (unsigned long long)l.n);
+    while (l.n && r == 0)
+        r = read_packed_one(s, g, gguf_list_next(&l), err);
+    return r;
+}
+
 static int open_gguf(struct source *s, const char *mmproj, struct err *err)
 {
     struct gguf_text arch;
@@ -129,6 +179,8 @@ static int open_gguf(struct source *s, const char *mmproj, struct err *err)
     if (n > 1)
         return err_set(err, -ENOTSUP, "%s is one of %lld parts; join them first (llama-gguf-split "
                                       "--merge)", s->path, (long long)n);
+    if ((r = read_packed(s, s->text, err)) < 0)
+        return r;
     /* Only the family that reads pictures looks for a vision tower. */
     if (!mmproj && !gguf_text_is(arch, "qwen2vl"))
         return 0;
@@ -136,7 +188,8 @@ static int open_gguf(struct source *s, const char *mmproj, struct err *err)
         return r;
     if ((r = gguf_open(s->vision_path, &s->vision, err)) < 0)
         return r;
-    return join_patches(s, err);
+    r = join_patches(s, err);
+    return r < 0 ? r : read_packed(s, s->vision, err);
 }
 
 static int open_folder(struct source *s, const char *mmproj, struct err *err)
@@ -184,6 +237,7 @@ void source_close(struct source *s)
     safetensors_close(s->st);
     gguf_close(s->text);
     gguf_close(s->vision);
+    free(s->packed);
     free(s->patches);
     free(s->vision_path);
     free(s->path);
@@ -205,6 +259,17 @@ const char *source_vision_path(const struct source *s)
     return s->vision_path;
 }
 
+const char *source_packed(const struct source *s)
+{
+    const char *format = NULL;
+
+    /* In an int4 model the head and the vision tower are int8. */
+    for (int i = 0; i < s->n_packed; i++)
+        if (!format || s->packed[i].t.dtype == TENSOR_PACKED4)
+            format = s->packed[i].t.dtype == TENSOR_PACKED4 ? "int4" : "int8";
+    return format;
+}
+
 int source_config(const struct source *s, struct vlm_config *ret, struct err *err)
 {
     return s->st ? config_read(s->path, ret, err) : config_read_gguf(s->text, s->vision, ret, err);
@@ -217,8 +282,23 @@ int source_tokenizer(const struct source *s, struct bpe **ret, struct err *err)
 
 /* tensors */
 
-static void add_part(struct source_tensor *t, const struct tensor *part)
+/* What raw bytes are: panels, or nothing that this engine knows. */
+static struct tensor look(const struct source *s, const struct tensor *t)
 {
+    struct tensor other = *t;
+
+    for (int i = 0; i < s->n_packed; i++)
+        if (s->packed[i].raw == t)
+            return s->packed[i].t;
+    if (t->dtype == TENSOR_I8)
+        other.dtype = TENSOR_OTHER;
+    return other;
+}
+
+static void add_part(const struct source *s, struct source_tensor *t, const struct tensor *raw)
+{
+    struct tensor looked = look(s, raw), *part = &looked;
+
     if (t->n_parts == 0) {
         t->rank = part->rank;
         memcpy(t->shape, part->shape, sizeof(t->shape));
@@ -239,7 +319,7 @@ static bool find_qkv(const struct source *s, const char *name, struct source_ten
     snprintf(full, sizeof(full), "v.blk.%s.attn_qkv.%s", layer, rest);
     const struct tensor *t = gguf_find(s->vision, full);
     if (t) {
-        add_part(ret, t);
+        add_part(s, ret, t);
         return true;
     }
     for (size_t i = 0; i < N_ELEMENTS(pieces); i++) {
@@ -248,7 +328,7 @@ static bool find_qkv(const struct source *s, const char *name, struct source_ten
         if (!t || (i > 0 && (t->rank != ret->rank ||
                              memcmp(t->shape + 1, ret->shape + 1, sizeof(t->shape[0]) * 7) != 0)))
             return false;
-        add_part(ret, t);
+        add_part(s, ret, t);
     }
     return true;
 }
@@ -273,7 +353,7 @@ bool source_find(const struct source *s, const char *name, struct source_tensor 
         t = names_gguf(name, full) ? gguf_find(s->text, full) : NULL;
     }
     if (t)
-        add_part(ret, t);
+        add_part(s, ret, t);
     return t != NULL;
 }
 
@@ -291,6 +371,18 @@ const struct tensor *source_tensor_at(const struct source *s, int i, const char 
     return i < n ? gguf_tensor(s->text, i, ret_name) : gguf_tensor(s->vision, i - n, ret_name);
 }
 
+static void unpack(const struct tensor *p, float *ret)
+{
+    enum quant_format f = p->dtype == TENSOR_PACKED8 ? QUANT_INT8 : QUANT_INT4;
+    int n_in = (int)p->shape[1];
+    size_t bytes = quant_panel_bytes(f, n_in);
+    const char *at = p->data;
+
+    for (int64_t row = 0; row < p->shape[0]; row += QUANT_PANEL, at += bytes)
+        quant_panel_unpack(f, at, (int)MIN(QUANT_PANEL, p->shape[0] - row), n_in,
+                           ret + (size_t)row * (size_t)n_in);
+}
+
 void source_to_f32(const struct source_tensor *t, float *ret)
 {
     for (int i = 0; i < t->n_parts; i++) {
@@ -298,7 +390,10 @@ void source_to_f32(const struct source_tensor *t, float *ret)
         size_t n = 1;
         for (int k = 0; k < p->rank; k++)
             n *= (size_t)p->shape[k];
-        tensor_to_f32(p->dtype, p->data, 0, n, ret);
+        if (tensor_is_packed(p->dtype))
+            unpack(p, ret);
+        else
+            tensor_to_f32(p->dtype, p->data, 0, n, ret);
         ret += n;
     }
 }

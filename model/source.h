@@ -14,7 +14,8 @@
 #define SOURCE_MAX_PARTS 3
 
 /* Some files keep in pieces what is one tensor in Hugging Face's: q, k and v of the vision tower.
- * The parts are stacked along the first dimension and together have the shape. */
+ * The parts are stacked along the first dimension and together have the shape. A matrix that `deskhand model
+ * quantize` packed is one part of the type TENSOR_PACKED8 or TENSOR_PACKED4. */
 struct source_tensor {
     int rank;
     int64_t shape[8];
@@ -34,6 +35,9 @@ void source_close(struct source *s);
 const char *source_kind(const struct source *s);
 const char *source_text_path(const struct source *s);   /* the folder or the file */
 const char *source_vision_path(const struct source *s); /* NULL: none of its own */
+
+/* "int8" or "int4" when matrices lie there packed, else NULL. */
+const char *source_packed(const struct source *s);
 
 int source_config(const struct source *s, struct vlm_config *ret, struct err *err);
 int source_tokenizer(const struct source *s, struct bpe **ret, struct err *err);

@@ -170,6 +170,11 @@ static void from_q6_k(const uint8_t *p, float *x)
     }
 }
 
+static void from_i8(const uint8_t *p, float *x)
+{
+    *x = (float)(int8_t)*p;
+}
+
 static const struct {
     const char *name;
     int values, bytes;
@@ -182,6 +187,8 @@ static const struct {
     [TENSOR_Q2_K] = {"Q2_K", K, 84, from_q2_k},  [TENSOR_Q3_K] = {"Q3_K", K, 110, from_q3_k},
     [TENSOR_Q4_K] = {"Q4_K", K, 144, from_q4_k}, [TENSOR_Q5_K] = {"Q5_K", K, 176, from_q5_k},
     [TENSOR_Q6_K] = {"Q6_K", K, 210, from_q6_k}, [TENSOR_OTHER] = {"another type", 0, 0, NULL},
+    [TENSOR_I8] = {"I8", 1, 1, from_i8},         [TENSOR_PACKED8] = {"int8", 0, 0, NULL},
+    [TENSOR_PACKED4] = {"int4", 0, 0, NULL},
 };
 
 const char *tensor_dtype_name(enum tensor_dtype d)
@@ -203,7 +210,7 @@ void tensor_to_f32(enum tensor_dtype d, const void *src, size_t from, size_t n, 
 {
     size_t values = (size_t)types[d].values, bytes = (size_t)types[d].bytes;
 
-    CHECK(d != TENSOR_OTHER && from % values == 0 && n % values == 0);
+    CHECK(types[d].to_f32 && from % values == 0 && n % values == 0);
     const uint8_t *p = (const uint8_t *)src + from / values * bytes;
     if (d == TENSOR_F32) {
         memcpy(ret, p, 4 * n);

@@ -22,6 +22,9 @@ enum tensor_dtype {
     TENSOR_Q4_K,
     TENSOR_Q5_K,
     TENSOR_Q6_K,
+    TENSOR_PACKED8, /* model/quant.h's panels of a matrix: for load.c and the backend, not for the rest */
+    TENSOR_PACKED4,
+    TENSOR_I8, /* plain bytes, the raw look of the panels */
     TENSOR_OTHER /* known to exist, of no use here */
 };
 
@@ -32,9 +35,14 @@ struct tensor {
     const void *data; /* in the mapping, not necessarily aligned */
 };
 
+static inline bool tensor_is_packed(enum tensor_dtype d)
+{
+    return d == TENSOR_PACKED8 || d == TENSOR_PACKED4;
+}
+
 const char *tensor_dtype_name(enum tensor_dtype d); /* "BF16", "Q4_K" ... */
 
-/* Values in a block and its bytes: 1 and 4, 2 or 2 for floats; 0 and 0 for TENSOR_OTHER. */
+/* Values in a block and its bytes: 1 and 4, 2 or 2 for floats; 0 and 0 where there are no blocks. */
 int tensor_block_values(enum tensor_dtype d);
 int tensor_block_bytes(enum tensor_dtype d);
 
@@ -45,7 +53,7 @@ static inline size_t tensor_bytes(enum tensor_dtype d, size_t n)
 }
 
 /* Values from..from+n-1 of what begins at src, as the format defines them; both are multiples of the
- * block. src need not be aligned. */
+ * block. src need not be aligned. Not for packed types. */
 void tensor_to_f32(enum tensor_dtype d, const void *src, size_t from, size_t n, float *ret);
 
 /* The other way, as ggml's reference rounds: F32, BF16, F16, Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1. False for

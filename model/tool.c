@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "model/convert.h"
 #include "model/names.h"
+#include "model/quant.h"
 #include "model/source.h"
 
 #include <errno.h>
@@ -178,6 +179,26 @@ static size_t first_bad(const struct tensor *t, size_t n)
     return n;
 }
 
+static void check_panels(struct check *k, const char *name, const struct tensor *t)
+{
+    int n_in = (int)t->shape[1];
+    enum quant_format f = t->dtype == TENSOR_PACKED8 ? QUANT_INT8 : QUANT_INT4;
+    AUTO_FREE float *x = mem_alloc(sizeof(float) * QUANT_PANEL * (size_t)n_in);
+    const char *at = t->data;
+
+    for (int64_t row = 0; row < t->shape[0]; row += QUANT_PANEL, at += quant_panel_bytes(f, n_in)) {
+        int n = (int)MIN(QUANT_PANEL, t->shape[0] - row);
+        quant_panel_unpack(f, at, n, n_in, x);
+        for (size_t i = 0; i < (size_t)n * (size_t)n_in; i++) {
+            if (!isfinite(x[i])) {
+                fault(k, "%s holds a value that is no finite number, in row %lld", name,
+                      (long long)row + (long long)(i / (size_t)n_in) + 1);
+                return;
+            }
+        }
+    }
+}
+
 static bool check_one(void *user, const char *name, const int64_t *shape, int rank)
 {
     struct check *k = user;
@@ -201,6 +222,10 @@ static bool check_one(void *user, const char *name, const int64_t *shape, int ra
         return true;
     }
     size_t before = 0;
+    if (tensor_is_packed(t.parts[0].dtype)) {
+        check_panels(k, name, &t.parts[0]);
+        return true;
+    }
     for (int i = 0; i < t.n_parts; i++) {
         size_t n = count(t.parts[i].shape, t.parts[i].rank);
         if (t.parts[i].dtype == TENSOR_OTHER) {
@@ -269,7 +294,8 @@ int tool_convert(const char *path, const char *mmproj, const char *type, const c
         o.vision = convert_type(vision_type);
     if (o.text == TENSOR_OTHER || (vision_type && o.vision == TENSOR_OTHER))
         return err_set(err, -EINVAL,
-                       "the type is \"%.20s\"; expected f32, bf16, f16, q8_0, q5_1, q5_0, q4_1 or q4_0",
+                       "the type is \"%.20s\"; expected f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0, "
+                       "int8 or int4",
                        o.text == TENSOR_OTHER ? type : vision_type);
     if (p) {
         o.on_progress = p->tell;

@@ -5,6 +5,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/gguf.h"
+#include "model/names.h"
+#include "model/quant.h"
+#include "model/source.h"
 #include "model/tool.h"
 #include "model/vlm.h"
 
@@ -22,6 +25,7 @@
 
 static const char *nano, *tiny;
 static char dir[64];
+static const char *weights; /* NULL: as they lie there */
 
 static int setup(void **state)
 {
@@ -40,7 +44,8 @@ static struct vlm *open_model(const char *path)
 {
     struct vlm *m;
     struct err err = {0};
-    if (vlm_open(path, &(struct vlm_options){.n_threads = 1, .precision = "f32", .n_ctx = 1024}, &m,
+    if (vlm_open(path, &(struct vlm_options){.n_threads = 1, .precision = "f32", .n_ctx = 1024,
+                                          .weights = weights}, &m,
                  &err) < 0)
         fail_msg("%s", err.text);
     return m;
@@ -108,6 +113,37 @@ static void convert(const char *from, const char *type, const char *vision_type,
         fail_msg("%s", err.text);
 }
 
+/* One byte pattern of a file replaced, which must be there. */
+static void spoil(const char *path, const void *from, const void *to, size_t n)
+{
+    char *data;
+    size_t size;
+    struct err err = {0};
+    if (file_read(path, 1u << 28, &data, &size, &err) < 0)
+        fail_msg("%s", err.text);
+    char *at = memmem(data, size, from, n);
+    assert_non_null(at);
+    memcpy(at, to, n);
+    assert_int_equal(file_write(path, data, size, 0600, &err), 0);
+    free(data);
+}
+
+static void check_finds(const char *path, const char *part, size_t n_unused)
+{
+    json_t *j;
+    struct err err = {0};
+    if (tool_check(path, NULL, NULL, &j, &err) < 0)
+        fail_msg("%s", err.text);
+    json_t *faults = json_object_get(j, "faults");
+    const char *first = json_string_value(json_array_get(faults, 0));
+    if (!part && first)
+        fail_msg("%s", first);
+    if (part && (!first || !strstr(first, part)))
+        fail_msg("\"%s\" says nothing of \"%s\"", first ? first : "nothing", part);
+    assert_int_equal(json_array_size(json_object_get(j, "unused")), n_unused);
+    json_decref(j);
+}
+
 static void without_a_change_of_type_nothing_changes(void **state)
 {
     const char *const from[] = {nano, tiny};
@@ -147,6 +183,107 @@ static void types_lose_as_much_as_they_should(void **state)
         seen_done(&b);
     }
     seen_done(&a);
+}
+
+struct panels {
+    const struct source *plain, *packed;
+    int n;
+};
+
+static bool compare_panels(void *user, const char *name, const int64_t *shape, int rank)
+{
+    struct panels *k = user;
+    struct source_tensor a, b;
+
+    assert_true(source_find(k->plain, name, &a) && source_find(k->packed, name, &b));
+    if (!tensor_is_packed(b.parts[0].dtype))
+        return true;
+    enum quant_format f = b.parts[0].dtype == TENSOR_PACKED8 ? QUANT_INT8 : QUANT_INT4;
+    int n_in = (int)shape[1];
+    size_t bytes = quant_panel_bytes(f, n_in);
+    AUTO_FREE float *x = mem_alloc(sizeof(float) * (size_t)shape[0] * (size_t)n_in);
+    AUTO_FREE char *want = mem_zalloc(bytes);
+    source_to_f32(&a, x);
+    for (int row = 0; row < shape[0]; row += QUANT_PANEL) {
+        quant_panel_pack(f, x + (size_t)row * (size_t)n_in, (int)MIN(QUANT_PANEL, shape[0] - row), n_in,
+                         want);
+        assert_memory_equal(want, (const char *)b.parts[0].data + (size_t)row / QUANT_PANEL * bytes, bytes);
+    }
+    k->n++;
+    return true;
+}
+
+/* How many tensors of the file are packed; each is what packing while loading gives. */
+static int count_panels(const char *path)
+{
+    struct source *a, *b;
+    struct vlm_config c;
+    assert_int_equal(source_open(nano, NULL, &a, NULL), 0);
+    assert_int_equal(source_open(path, NULL, &b, NULL), 0);
+    assert_int_equal(source_config(a, &c, NULL), 0);
+    struct panels k = {a, b, 0};
+    names_walk(&c, compare_panels, &k);
+    source_close(a);
+    source_close(b);
+    return k.n;
+}
+
+/* Packed beforehand or while loading: the same panels. */
+static void packed_files_answer_as_weights_packed_while_loading(void **state)
+{
+    static const char *const formats[] = {"int8", "int4"};
+
+    for (size_t i = 0; i < N_ELEMENTS(formats); i++) {
+        AUTO_FREE char *to = file_join(dir, "packed.gguf");
+        struct err err = {0};
+        const char *const vision[] = {NULL, "int8"};
+        weights = formats[i];
+        struct seen a = look(nano);
+        weights = NULL;
+        for (int v = 0; v < 2; v++) {
+            convert(nano, formats[i], vision[v], to);
+            check_finds(to, NULL, 0);
+            /* nano: 6 layers of 7 matrices, 6 blocks of 5 and the merger's 2; the head is the embedding */
+            assert_int_equal(count_panels(to), v ? 42 + 32 : 42);
+            struct seen b = look(to);
+            double d = apart(a.logits, b.logits, a.n_logits);
+            print_message("%s: logits off by %.2g of the largest\n", formats[i], d);
+            assert_memory_equal(a.features, b.features, sizeof(float) * (size_t)a.n_features);
+            /* not equal: the embedding went through Q8_0, and activations are rounded to int8 */
+            assert_true(d < 0.2);
+            seen_done(&b);
+        }
+        weights = "as is";
+        struct seen c = look(to);
+        weights = NULL;
+        assert_true(apart(a.logits, c.logits, a.n_logits) < 0.2);
+        seen_done(&a);
+        seen_done(&c);
+        assert_int_equal(tool_convert(to, NULL, "q8_0", NULL, "x.gguf", NULL, &err), -ENOTSUP);
+        assert_int_equal(tool_convert(nano, NULL, "int8", "int4", "x.gguf", NULL, &err), -EINVAL);
+    }
+}
+
+static void lists_that_lie_about_panels_are_refused(void **state)
+{
+    static const struct {
+        const char *from, *to, *part;
+    } rows[] = {{"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int8 704 256", "panels of"},
+                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 704 999", "panels of"},
+                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 -04 256", "says"},
+                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 704 25x", "says"},
+                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_ux.weight int4 704 256", "panels of"}};
+
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        AUTO_FREE char *to = file_join(dir, "lie.gguf");
+        struct err err = {0};
+        struct vlm *m;
+        convert(nano, "int4", NULL, to);
+        spoil(to, rows[i].from, rows[i].to, strlen(rows[i].from));
+        assert_true(vlm_open(to, NULL, &m, &err) < 0);
+        if (!strstr(err.text, rows[i].part))
+            fail_msg("\"%s\" says nothing of \"%s\"", err.text, rows[i].part);
+    }
 }
 
 static void a_converted_file_converts_to_itself(void **state)
@@ -207,37 +344,6 @@ static void info_counts_what_is_there(void **state)
     json_decref(j);
 }
 
-/* One byte pattern of a file replaced, which must be there. */
-static void spoil(const char *path, const void *from, const void *to, size_t n)
-{
-    char *data;
-    size_t size;
-    struct err err = {0};
-    if (file_read(path, 1u << 28, &data, &size, &err) < 0)
-        fail_msg("%s", err.text);
-    char *at = memmem(data, size, from, n);
-    assert_non_null(at);
-    memcpy(at, to, n);
-    assert_int_equal(file_write(path, data, size, 0600, &err), 0);
-    free(data);
-}
-
-static void check_finds(const char *path, const char *part, size_t n_unused)
-{
-    json_t *j;
-    struct err err = {0};
-    if (tool_check(path, NULL, NULL, &j, &err) < 0)
-        fail_msg("%s", err.text);
-    json_t *faults = json_object_get(j, "faults");
-    const char *first = json_string_value(json_array_get(faults, 0));
-    if (!part && first)
-        fail_msg("%s", first);
-    if (part && (!first || !strstr(first, part)))
-        fail_msg("\"%s\" says nothing of \"%s\"", first ? first : "nothing", part);
-    assert_int_equal(json_array_size(json_object_get(j, "unused")), n_unused);
-    json_decref(j);
-}
-
 static void check_finds_what_is_missing_and_what_is_no_number(void **state)
 {
     static const float nan = NAN;
@@ -267,6 +373,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_change_of_type_nothing_changes),
         cmocka_unit_test(types_lose_as_much_as_they_should),
+        cmocka_unit_test(packed_files_answer_as_weights_packed_while_loading),
+        cmocka_unit_test(lists_that_lie_about_panels_are_refused),
         cmocka_unit_test(a_converted_file_converts_to_itself),
         cmocka_unit_test(bad_types_and_places_are_refused),
         cmocka_unit_test(info_counts_what_is_there),
