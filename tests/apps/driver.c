@@ -60,6 +60,22 @@ static void on_reply(void *cookie, json_t *id, json_t *result, int code, const c
     json_decref(result);
 }
 
+bool driver_has_programs(const char *more)
+{
+    const char *const names[] = {"Xvfb", "openbox", "xterm", "xdotool", more};
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        char command[96];
+        if (!names[i])
+            continue;
+        snprintf(command, sizeof command, "command -v %s >/dev/null", names[i]);
+        if (system(command) != 0) {
+            printf("SKIP: %s is not installed\n", names[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A window that is mapped while the window manager starts may be managed by nobody. */
 static bool has_wm(struct driver *d)
 {

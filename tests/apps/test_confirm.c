@@ -279,6 +279,8 @@ int main(int argc, char **argv)
     };
     if (argc < 2)
         return 1;
+    if (!driver_has_programs(NULL))
+        return 77;
     program = argv[1];
     return cmocka_run_group_tests(tests, setup, teardown);
 }
