@@ -21,6 +21,7 @@ make()
 make tests/golden/tokens_nano.json tools/goldens/tokenizer.py nano data/nano
 [ $# -lt 2 ] || make tests/golden/tokens_qwen.json tools/goldens/tokenizer.py qwen "$2"
 make tests/unit/vision/golden_resize.h tools/goldens/resize.py
+make tests/unit/vision/golden_video.h tools/goldens/video.py # needs qwen_vl_utils==0.0.14
 echo tests/golden/tiny >&2
 "$python" -B -W ignore tools/goldens/tiny.py tests/golden/tiny
 echo tests/golden/lora >&2 # needs peft==0.17.1
