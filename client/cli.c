@@ -44,7 +44,7 @@ static const struct option_row {
      OPTION_APPROVE, offsetof(struct cli, approve)},
     {"model", "DIR", "for a daemon started here: the checkpoint", OPTION_TEXT,
      offsetof(struct cli, model)},
-    {"lora", "DIR", "for a daemon started here: a LoRA adapter for it", OPTION_TEXT,
+    {"lora", "DIR", "a LoRA adapter: for a daemon started here, or to merge", OPTION_TEXT,
      offsetof(struct cli, lora)},
     {"display", "NAME", "for a daemon started here: the X display", OPTION_TEXT,
      offsetof(struct cli, display)},

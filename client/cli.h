@@ -81,6 +81,7 @@ int cmd_model(const struct cli *c);
 int cmd_model_info(const struct cli *c);
 int cmd_model_verify(const struct cli *c);
 int cmd_model_quantize(const struct cli *c);
+int cmd_model_merge(const struct cli *c);
 int cmd_model_perplexity(const struct cli *c);
 int cmd_bench(const struct cli *c); /* only where bench/ is built */
 int cmd_eval(const struct cli *c);

@@ -324,6 +324,7 @@ int cmd_model_verify(const struct cli *c)
 
 /* quantize */
 
+/* With --lora the adapter is merged into what is written. */
 int cmd_model_quantize(const struct cli *c)
 {
     struct tool_progress p = {tell, (void *)"writing"};
@@ -331,9 +332,14 @@ int cmd_model_quantize(const struct cli *c)
 
     if (!c->type)
         return cli_fail(c, CLI_USAGE, "deskhand model quantize wants --type, q8_0 for example");
+    const char *const types[] = {c->type, c->vision_type};
+    for (size_t i = 0; i < N_ELEMENTS(types); i++)
+        if (types[i] && !tool_is_type(types[i]))
+            return cli_fail(c, CLI_USAGE, "the type \"%s\" cannot be written: see deskhand help model "
+                                          "quantize", types[i]);
     progress_on(c);
-    if (tool_convert(c->arg, c->mmproj, c->type, c->vision_type, c->arg2, &p, &err) < 0)
-        return cli_fail(c, err.code == -EINVAL ? CLI_USAGE : CLI_FAILED, "%s", err.text);
+    if (tool_convert(c->arg, c->mmproj, c->type, c->vision_type, c->lora, c->arg2, &p, &err) < 0)
+        return cli_fail(c, CLI_FAILED, "%s", err.text);
     if (c->json) {
         json_t *j = json_pack("{s:{s:s}}", "result", "path", c->arg2);
         cli_put_json(stdout, j);
@@ -343,4 +349,15 @@ int cmd_model_quantize(const struct cli *c)
         printf("\n");
     }
     return CLI_OK;
+}
+
+int cmd_model_merge(const struct cli *c)
+{
+    struct cli with = *c;
+
+    if (!c->lora)
+        return cli_fail(c, CLI_USAGE, "deskhand model merge-lora wants --lora, the adapter's folder");
+    if (!c->type)
+        with.type = "bf16";
+    return cmd_model_quantize(&with);
 }

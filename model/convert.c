@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/gguf_write.h"
+#include "model/lora.h"
 #include "model/names.h"
 #include "model/quant.h"
 
@@ -20,6 +21,7 @@
 struct job {
     char name[NAMES_MAX];
     struct source_tensor from;
+    struct lora_pair pair; /* to be added to the whole of `from`; a NULL: none */
     size_t width, n_rows, first, step;
     int64_t shape[4];
     int rank;
@@ -32,6 +34,7 @@ struct plan {
     bool vision; /* which of the two files */
     struct job *jobs;
     int n_jobs;
+    struct lora_pair pair; /* of the tensor that is looked at */
     struct err *err;
     int rc;
 };
@@ -85,7 +88,7 @@ static struct job *add_job(struct plan *p, const char *gguf_name, const char *na
 {
     p->jobs = mem_realloc(p->jobs, sizeof(*p->jobs) * (size_t)(p->n_jobs + 1));
     struct job *j = &p->jobs[p->n_jobs++];
-    *j = (struct job){.from = *t, .width = width, .n_rows = n_rows, .step = 1, .rank = rank,
+    *j = (struct job){.from = *t, .pair = p->pair, .width = width, .n_rows = n_rows, .step = 1, .rank = rank,
                       .dtype = choose(p, name, t, rank, width)};
     snprintf(j->name, sizeof(j->name), "%s", gguf_name);
     j->shape[0] = (int64_t)(rank == 1 ? width : n_rows);
@@ -132,6 +135,26 @@ static void add_patches(struct plan *p, const char *name, const struct source_te
     }
 }
 
+/* The tensor as the adapter has it, or the model's, and in p->pair what is to be added. */
+static bool find(struct plan *p, const char *name, struct source_tensor *ret)
+{
+    const struct tensor *own = p->o->lora ? lora_file_saved(p->o->lora, name) : NULL;
+    size_t n = strlen(name);
+    char module[NAMES_MAX];
+
+    p->pair = (struct lora_pair){0};
+    if (n > 7 && str_eq(name + n - 7, ".weight")) {
+        snprintf(module, sizeof(module), "%.*s", (int)(n - 7), name);
+        if (p->o->lora)
+            lora_file_pair(p->o->lora, module, &p->pair);
+    }
+    if (!own)
+        return source_find(p->s, name, ret);
+    *ret = (struct source_tensor){.rank = own->rank, .n_parts = 1, .parts = {*own}};
+    memcpy(ret->shape, own->shape, sizeof(ret->shape));
+    return true;
+}
+
 static bool plan_one(void *user, const char *name, const int64_t *shape, int rank)
 {
     struct plan *p = user;
@@ -141,7 +164,7 @@ static bool plan_one(void *user, const char *name, const int64_t *shape, int ran
 
     if (is_visual != p->vision)
         return true;
-    if (!source_find(p->s, name, &t) || t.rank != rank ||
+    if (!find(p, name, &t) || t.rank != rank ||
         memcmp(t.shape, shape, sizeof(*shape) * (size_t)rank) != 0) {
         p->rc = err_set(p->err, -EINVAL, "tensor %s is missing or has not the shape that the "
                                          "configuration asks for", name);
@@ -237,7 +260,7 @@ static void announce(struct gguf_out *w, const struct job *j)
     gguf_out_tensor(w, j->name, TENSOR_I8, shape, 2);
 }
 
-static int write_job(struct gguf_out *w, const struct job *j, struct err *err)
+static int write_plain(struct gguf_out *w, const struct job *j, struct err *err)
 {
     if (tensor_is_packed(j->dtype))
         return write_panels(w, j, err);
@@ -259,6 +282,21 @@ static int write_job(struct gguf_out *w, const struct job *j, struct err *err)
         r = gguf_out_data(w, row, bytes, err);
     }
     return r < 0 ? r : gguf_out_end_tensor(w, err);
+}
+
+/* With a pair the whole matrix is put together in f32 first. */
+static int write_job(struct gguf_out *w, const struct job *j, struct err *err)
+{
+    if (!j->pair.a)
+        return write_plain(w, j, err);
+    int n_out = (int)j->from.shape[0], n_in = (int)j->from.shape[1];
+    AUTO_FREE float *x = mem_alloc(sizeof(float) * (size_t)n_out * (size_t)n_in);
+    struct job merged = *j;
+    source_to_f32(&j->from, x);
+    merged.from.n_parts = 1;
+    merged.from.parts[0] = (struct tensor){TENSOR_F32, 2, {n_out, n_in}, x};
+    int r = lora_merge(&j->pair, j->name, n_out, n_in, x, err);
+    return r < 0 ? r : write_plain(w, &merged, err);
 }
 
 static const char *base_name(const char *path)
@@ -393,12 +431,9 @@ static int write_file(struct plan *p, const struct vlm_config *c, const char *pa
                       double share, struct err *err)
 {
     struct gguf_out w;
-    int r;
 
     gguf_out_init(&w);
-    names_walk(c, plan_one, p);
-    if ((r = p->rc) == 0)
-        r = p->vision ? vision_keys(&w, p, c, err) : text_keys(&w, p, c, err);
+    int r = p->vision ? vision_keys(&w, p, c, err) : text_keys(&w, p, c, err);
     packed_keys(&w, p);
     for (int i = 0; i < p->n_jobs && r == 0; i++)
         announce(&w, &p->jobs[i]);
@@ -412,26 +447,46 @@ static int write_file(struct plan *p, const struct vlm_config *c, const char *pa
     if (r == 0)
         r = gguf_out_close(&w, err);
     gguf_out_done(&w);
-    free(p->jobs);
     return r;
+}
+
+/* Both files are planned before the first is written. */
+static int write_both(struct plan *text, struct plan *vision, const struct vlm_config *c,
+                      const char *path, struct err *err)
+{
+    const struct convert_options *o = text->o;
+    AUTO(str_done) struct str beside = {0};
+    const char *base = base_name(path);
+    double share = c->vit.depth ? 0.2 : 0; /* of the vision tower */
+    int r = 0;
+
+    names_walk(c, plan_one, vision);
+    names_walk(c, plan_one, text);
+    if (vision->rc < 0 || text->rc < 0)
+        return vision->rc < 0 ? vision->rc : text->rc;
+    const char *unused = o->lora ? lora_file_unused(o->lora) : NULL;
+    if (unused)
+        return err_set(err, -EINVAL, "the adapter changes %s, of which the model has none", unused);
+    str_printf(&beside, "%.*smmproj-%s", (int)(base - path), path, base);
+    if (c->vit.depth)
+        r = write_file(vision, c, str_cstr(&beside), 0, share, err);
+    return r < 0 ? r : write_file(text, c, path, share, 1 - share, err);
 }
 
 int convert_gguf(const struct source *s, const struct convert_options *o, const char *path,
                  struct err *err)
 {
     struct vlm_config c;
-    struct plan text = {.s = s, .o = o, .err = err}, vision = {.s = s, .o = o, .err = err};
-    AUTO(str_done) struct str beside = {0};
-    const char *base = base_name(path);
+    struct plan text = {.s = s, .o = o, .err = err};
+    struct plan vision = {.s = s, .o = o, .err = err, .vision = true};
     int r = source_config(s, &c, err);
 
-    vision.vision = true;
     if (r < 0)
         return r;
     if (o->vision == TENSOR_PACKED4)
         return err_set(err, -EINVAL, "the vision tower cannot be int4: its features would be too far off");
-    str_printf(&beside, "%.*smmproj-%s", (int)(base - path), path, base);
-    if (c.vit.depth && (r = write_file(&vision, &c, str_cstr(&beside), 0, 0.2, err)) < 0)
-        return r;
-    return write_file(&text, &c, path, c.vit.depth ? 0.2 : 0, c.vit.depth ? 0.8 : 1, err);
+    r = write_both(&text, &vision, &c, path, err);
+    free(text.jobs);
+    free(vision.jobs);
+    return r;
 }

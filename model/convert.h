@@ -4,11 +4,13 @@
 #ifndef DESKHAND_MODEL_CONVERT_H
 #define DESKHAND_MODEL_CONVERT_H
 
+#include "model/lora_file.h"
 #include "model/source.h"
 
 struct convert_options {
     enum tensor_dtype text;   /* of the language model's matrices; what convert_type() gives */
     enum tensor_dtype vision; /* of the tower's, not PACKED4; TENSOR_OTHER: as they are */
+    struct lora_file *lora;   /* merged into the weights; NULL: none */
     void (*on_progress)(void *user, float share); /* may be NULL */
     void *user;
 };

@@ -283,8 +283,13 @@ int tool_check(const char *path, const char *mmproj, const struct tool_progress 
     return r;
 }
 
+bool tool_is_type(const char *name)
+{
+    return convert_type(name) != TENSOR_OTHER;
+}
+
 int tool_convert(const char *path, const char *mmproj, const char *type, const char *vision_type,
-                 const char *out, const struct tool_progress *p, struct err *err)
+                 const char *lora, const char *out, const struct tool_progress *p, struct err *err)
 {
     struct convert_options o = {.text = convert_type(type), .vision = TENSOR_OTHER};
     struct source *s;
@@ -303,7 +308,9 @@ int tool_convert(const char *path, const char *mmproj, const char *type, const c
     }
     if ((r = source_open(path, mmproj, &s, err)) < 0)
         return r;
-    r = convert_gguf(s, &o, out, err);
+    if (!lora || (r = lora_file_open(lora, &o.lora, err)) == 0)
+        r = convert_gguf(s, &o, out, err);
+    lora_file_close(o.lora);
     source_close(s);
     return r;
 }

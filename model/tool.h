@@ -21,8 +21,12 @@ int tool_info(const char *path, const char *mmproj, json_t **ret, struct err *er
 int tool_check(const char *path, const char *mmproj, const struct tool_progress *p, json_t **ret,
                struct err *err);
 
-/* To GGUF, model/convert.h. `type` is "q8_0" and the like, vision_type too or NULL: as it is. */
+/* Can tool_convert() write this type? */
+bool tool_is_type(const char *name);
+
+/* To GGUF, model/convert.h. `type` is "q8_0" and the like, vision_type too or NULL: as it is.
+ * lora: the folder of an adapter to merge, NULL: none. */
 int tool_convert(const char *path, const char *mmproj, const char *type, const char *vision_type,
-                 const char *out, const struct tool_progress *p, struct err *err);
+                 const char *lora, const char *out, const struct tool_progress *p, struct err *err);
 
 #endif

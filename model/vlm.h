@@ -183,9 +183,4 @@ int vlm_prompt(const struct vlm *m, const struct vlm_request *r, int32_t **ret_i
 int vlm_score(struct vlm *m, const struct vlm_request *r, const char *answer,
               struct vlm_token **ret, int *ret_n, struct err *err);
 
-/* How likely the model finds an answer to the request (whose prefill does not count): each of its tokens
- * and the end of the turn, with the logarithm of its probability. *ret: heap, [n]. */
-int vlm_score(struct vlm *m, const struct vlm_request *r, const char *answer,
-              struct vlm_token **ret, int *ret_n, struct err *err);
-
 #endif

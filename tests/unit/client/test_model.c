@@ -159,6 +159,17 @@ static void quantize_writes_both_files(void **state)
     expect(run(&out, "verify %s/q.gguf --threads 1", dir), 0, &out, "no fault found");
 }
 
+static void adapters_are_merged(void **state)
+{
+    AUTO(str_done) struct str out = {0};
+    expect(run(&out, "merge-lora %s/../tiny %s/m.gguf", folder, dir), 2, &out, "wants --lora");
+    expect(run(&out, "merge-lora %s/../tiny %s/m.gguf --lora %s/../lora/wide", folder, dir, folder), 0,
+           &out, "m.gguf");
+    expect(run(&out, "info %s/m.gguf --mmproj %s/mmproj-m.gguf", dir, dir), 0, &out, "BF16");
+    expect(run(&out, "merge-lora %s/vl.gguf %s/m.gguf --lora %s/../lora/wide", folder, dir, folder), 1,
+           &out, "deskhand:");
+}
+
 /* A picture whose boxes are given in its own pixels, asked about twice, and a line without an answer. */
 static void perplexity_reads_a_data_set(void **state)
 {
@@ -202,6 +213,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(good_models_are_verified),
         cmocka_unit_test(dropped_pictures_are_caught),
         cmocka_unit_test(quantize_writes_both_files),
+        cmocka_unit_test(adapters_are_merged),
         cmocka_unit_test(perplexity_reads_a_data_set),
     };
     if (argc != 3) {

@@ -1,7 +1,7 @@
 /* From Hugging Face's layout to GGUF and back through the other reader: the same network, to the bit
  * where no type was changed.
  *
- *   test_convert NANO TINY */
+ *   test_convert NANO TINY ADAPTERS */
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/gguf.h"
@@ -23,9 +23,10 @@
 
 #include <cmocka.h>
 
-static const char *nano, *tiny;
+static const char *nano, *tiny, *adapters;
 static char dir[64];
 static const char *weights; /* NULL: as they lie there */
+static const char *adapter; /* to merge while loading, or NULL */
 
 static int setup(void **state)
 {
@@ -44,8 +45,11 @@ static struct vlm *open_model(const char *path)
 {
     struct vlm *m;
     struct err err = {0};
+    struct vlm_adapter a = {.dir = adapter, .merge = true};
     if (vlm_open(path, &(struct vlm_options){.n_threads = 1, .precision = "f32", .n_ctx = 1024,
-                                          .weights = weights}, &m,
+                                          .weights = weights,
+                                          .adapters = &a,
+                                          .n_adapters = adapter != NULL}, &m,
                  &err) < 0)
         fail_msg("%s", err.text);
     return m;
@@ -109,7 +113,7 @@ static double apart(const float *a, const float *b, int n)
 static void convert(const char *from, const char *type, const char *vision_type, const char *to)
 {
     struct err err = {0};
-    if (tool_convert(from, NULL, type, vision_type, to, NULL, &err) < 0)
+    if (tool_convert(from, NULL, type, vision_type, NULL, to, NULL, &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -259,8 +263,8 @@ static void packed_files_answer_as_weights_packed_while_loading(void **state)
         assert_true(apart(a.logits, c.logits, a.n_logits) < 0.2);
         seen_done(&a);
         seen_done(&c);
-        assert_int_equal(tool_convert(to, NULL, "q8_0", NULL, "x.gguf", NULL, &err), -ENOTSUP);
-        assert_int_equal(tool_convert(nano, NULL, "int8", "int4", "x.gguf", NULL, &err), -EINVAL);
+        assert_int_equal(tool_convert(to, NULL, "q8_0", NULL, NULL, "x.gguf", NULL, &err), -ENOTSUP);
+        assert_int_equal(tool_convert(nano, NULL, "int8", "int4", NULL, "x.gguf", NULL, &err), -EINVAL);
     }
 }
 
@@ -321,12 +325,38 @@ static void bad_types_and_places_are_refused(void **state)
 {
     AUTO_FREE char *to = file_join(dir, "nowhere/x.gguf");
     struct err err = {0};
-    assert_int_equal(tool_convert(nano, NULL, "q6_k", NULL, "x.gguf", NULL, &err), -EINVAL);
+    assert_int_equal(tool_convert(nano, NULL, "q6_k", NULL, NULL, "x.gguf", NULL, &err), -EINVAL);
     assert_non_null(strstr(err.text, "\"q6_k\""));
-    assert_int_equal(tool_convert(nano, NULL, "f16", "q9", "x.gguf", NULL, &err), -EINVAL);
+    assert_int_equal(tool_convert(nano, NULL, "f16", "q9", NULL, "x.gguf", NULL, &err), -EINVAL);
     assert_non_null(strstr(err.text, "\"q9\""));
-    assert_int_equal(tool_convert(nano, NULL, "f16", NULL, to, NULL, &err), -ENOENT);
+    assert_int_equal(tool_convert(nano, NULL, "f16", NULL, NULL, to, NULL, &err), -ENOENT);
     assert_true(access("x.gguf", F_OK) != 0);
+}
+
+/* Adapters that change the language model, and the vision tower too: as when they are merged while
+ * loading. */
+static void merged_adapters_are_in_the_file(void **state)
+{
+    static const char *const names[] = {"text", "wide", "saved"};
+
+    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+        AUTO_FREE char *to = file_join(dir, "merged.gguf");
+        AUTO_FREE char *lora = file_join(adapters, names[i]);
+        struct err err = {0};
+        if (tool_convert(tiny, NULL, "f32", "f32", lora, to, NULL, &err) < 0)
+            fail_msg("%s", err.text);
+        adapter = lora;
+        struct seen a = look(tiny);
+        adapter = NULL;
+        struct seen b = look(to), plain = look(tiny);
+        assert_true(apart(a.logits, b.logits, a.n_logits) < 1e-5);
+        assert_true(apart(a.features, b.features, a.n_features) < 1e-5);
+        assert_true(apart(a.logits, plain.logits, a.n_logits) > 1e-3);
+        seen_done(&a);
+        seen_done(&b);
+        seen_done(&plain);
+        assert_true(tool_convert(nano, NULL, "f32", NULL, lora, to, NULL, &err) < 0);
+    }
 }
 
 static void info_counts_what_is_there(void **state)
@@ -377,14 +407,16 @@ int main(int argc, char **argv)
         cmocka_unit_test(lists_that_lie_about_panels_are_refused),
         cmocka_unit_test(a_converted_file_converts_to_itself),
         cmocka_unit_test(bad_types_and_places_are_refused),
+        cmocka_unit_test(merged_adapters_are_in_the_file),
         cmocka_unit_test(info_counts_what_is_there),
         cmocka_unit_test(check_finds_what_is_missing_and_what_is_no_number),
     };
-    if (argc != 3) {
-        fprintf(stderr, "usage: test_convert NANO TINY\n");
+    if (argc != 4) {
+        fprintf(stderr, "usage: test_convert NANO TINY ADAPTERS\n");
         return 2;
     }
     nano = argv[1];
     tiny = argv[2];
+    adapters = argv[3];
     return cmocka_run_group_tests(tests, setup, teardown);
 }
