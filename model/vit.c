@@ -169,19 +169,39 @@ static void angles(const struct vit *v, const struct patches *p, const struct wi
     mrope_vision_angles(row_w, col_w, n, v->d / v->n_head, ret_cos, ret_sin);
 }
 
-static void mlp(const struct vit *v, const struct vit_block *k, struct backend *b, float *x, int n,
-                float *h, float *wide)
+/* The parts of a block before and after attention go over the rows in pieces that stay in cache. */
+static void before_attention(struct vit *v, const struct vit_block *k, struct backend *b, int n)
 {
-    size_t d = (size_t)v->d, m = (size_t)v->n_inner;
-    float *inner = wide + MLP_ROWS * 2 * m;
+    size_t d = (size_t)v->d;
+    int d_head = v->d / v->n_head;
 
     for (int i = 0; i < n; i += MLP_ROWS) {
         int rows = MIN(MLP_ROWS, n - i);
-        float *xi = x + (size_t)i * d;
-        b->rms_norm(b, xi, k->norm2, rows, v->d, EPS, h);
-        lora_run(b, &k->gate_up, h, d, rows, wide, 2 * m, false);
+        float *qkv = v->qkv + (size_t)i * 3 * d;
+        const float *cosine = v->cosine + (size_t)i * (size_t)(d_head / 2);
+        const float *sine = v->sine + (size_t)i * (size_t)(d_head / 2);
+        b->rms_norm(b, v->x + (size_t)i * d, k->norm1, rows, v->d, EPS, v->h);
+        lora_run(b, &k->qkv, v->h, d, rows, qkv, 3 * d, false);
+        b->rope(b, qkv, 3 * d, rows, v->n_head, d_head, cosine, sine);
+        b->rope(b, qkv + d, 3 * d, rows, v->n_head, d_head, cosine, sine);
+        b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, rows, i);
+    }
+}
+
+/* h: what attention gave; its first rows are used again once they are read. */
+static void after_attention(struct vit *v, const struct vit_block *k, struct backend *b, int n)
+{
+    size_t d = (size_t)v->d, m = (size_t)v->n_inner;
+    float *wide = v->wide, *inner = wide + MLP_ROWS * 2 * m;
+
+    for (int i = 0; i < n; i += MLP_ROWS) {
+        int rows = MIN(MLP_ROWS, n - i);
+        float *x = v->x + (size_t)i * d;
+        lora_run(b, &k->proj, v->h + (size_t)i * d, d, rows, x, d, true);
+        b->rms_norm(b, x, k->norm2, rows, v->d, EPS, v->h);
+        lora_run(b, &k->gate_up, v->h, d, rows, wide, 2 * m, false);
         b->silu_mul(b, wide, rows, v->n_inner, inner);
-        lora_run(b, &k->down, inner, m, rows, xi, d, true);
+        lora_run(b, &k->down, inner, m, rows, x, d, true);
     }
 }
 
@@ -214,31 +234,25 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
     int r = 0;
 
     scratch_for(v, b, n);
-    float *x = v->x, *h = v->h, *qkv = v->qkv, *wide = v->wide;
-    float *cosine = v->cosine, *sine = v->sine;
+    float *x = v->x, *h = v->h;
     window_plan(p->grid_t, p->grid_h, p->grid_w, v->merge, v->side, &w);
 
     lora_run(b, embed, p->rows, (size_t)embed->n_in, n, h, d, false);
     gather_groups(w.group, w.n_groups, unit * d * sizeof(float), h, x);
-    angles(v, p, &w, cosine, sine);
+    angles(v, p, &w, v->cosine, v->sine);
     for (int i = 0; i < v->n_blocks; i++) {
         const struct vit_block *k = &v->blocks[i];
         if (cancel && atomic_load(cancel)) {
             r = err_set(err, -ECANCELED, "Cancelled while the picture was being encoded.");
             break;
         }
-        b->rms_norm(b, x, k->norm1, n, v->d, EPS, h);
-        lora_run(b, &k->qkv, h, d, n, qkv, 3 * d, false);
-        b->rope(b, qkv, 3 * d, n, v->n_head, d_head, cosine, sine);
-        b->rope(b, qkv + d, 3 * d, n, v->n_head, d_head, cosine, sine);
-        b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, n, 0);
+        before_attention(v, k, b, n);
         b->attend(b, &(struct attend){
-                         .q = qkv, .ld_q = 3 * d, .out = h, .ld_out = d, .n_head = v->n_head,
+                         .q = v->qkv, .ld_q = 3 * d, .out = h, .ld_out = d, .n_head = v->n_head,
                          .scale = 1.0f / sqrtf((float)d_head), .kv = &v->kv,
                          .spans = v->is_full[i] ? w.frames : w.windows,
                          .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
-        lora_run(b, &k->proj, h, d, n, x, d, true);
-        mlp(v, k, b, x, n, h, wide);
+        after_attention(v, k, b, n);
     }
     if (r == 0) {
         size_t d_out = (size_t)v->merger.out.n_out;

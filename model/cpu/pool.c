@@ -1,6 +1,8 @@
 /* The thread pool of the CPU backend. A forward pass is hundreds of short parallel loops, so a
  * thread that has run out of work looks for the next loop for some microseconds before it sleeps.
- * Tasks are taken from one atomic counter, so a slow core does less of them.
+ * Each thread begins with its own share of the tasks, the same share of the rows in every loop, because
+ * rows that another core has just written are slow to read; then it helps with what the others have
+ * left, so a slow core does less.
  *
  * A worker joins a loop through `gate` and the caller closes the gate before it waits for those who
  * joined: a worker that the system has put aside, or that sleeps, costs nothing, and nobody can look
@@ -22,14 +24,26 @@
 #define GATE_ONE_LOOP 0x00010000u
 #define GATE_COUNT 0x0000ffffu
 
+/* The tasks of one thread that nobody has taken yet; a cache line of its own. */
+struct share {
+    atomic_int next;
+    int end;
+    char line[64 - sizeof(atomic_int) - sizeof(int)];
+};
+
+struct seat {
+    struct pool *pool;
+    int index;
+};
+
 struct pool {
     int n_threads;
+    struct share *shares; /* [n_threads asked for]; 0: of the caller */
+    struct seat *seats;
     pthread_t *threads;
 
     void (*fn)(void *ctx, int task);
     void *ctx;
-    int n_tasks;
-    atomic_int next; /* next task of the open loop */
     atomic_uint gate;
     atomic_bool quit;
 
@@ -45,13 +59,16 @@ static void relax(void)
 #endif
 }
 
-static void work(struct pool *p)
+static void work(struct pool *p, int self)
 {
-    for (;;) {
-        int t = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (t >= p->n_tasks)
-            return;
-        p->fn(p->ctx, t);
+    for (int i = 0; i < p->n_threads; i++) {
+        struct share *s = &p->shares[(self + i) % p->n_threads];
+        for (;;) {
+            int t = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+            if (t >= s->end)
+                break;
+            p->fn(p->ctx, t);
+        }
     }
 }
 
@@ -79,7 +96,8 @@ static void wait_for_news(struct pool *p, unsigned seen)
 
 static void *worker(void *arg)
 {
-    struct pool *p = arg;
+    struct seat *seat = arg;
+    struct pool *p = seat->pool;
     unsigned seen = 0;
 
     for (;;) {
@@ -90,7 +108,7 @@ static void *worker(void *arg)
         if (!(g & GATE_OPEN) || !atomic_compare_exchange_strong(&p->gate, &g, g + 1))
             continue; /* closed meanwhile, or another one joined first: look again */
         seen = g & GATE_LOOP;
-        work(p);
+        work(p, seat->index);
         atomic_fetch_sub(&p->gate, 1);
     }
 }
@@ -102,10 +120,14 @@ struct pool *pool_new(int n_threads)
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->wake, NULL);
     p->threads = mem_zalloc(sizeof(*p->threads) * (size_t)MAX(n_threads, 1));
+    p->shares = mem_aligned(sizeof(*p->shares) * (size_t)MAX(n_threads, 1));
+    p->seats = mem_zalloc(sizeof(*p->seats) * (size_t)MAX(n_threads, 1));
+    for (int i = 0; i < n_threads; i++)
+        p->seats[i] = (struct seat){p, i};
     p->n_threads = 1;
     /* Fewer threads than asked for is slower, not wrong. */
     while (p->n_threads < n_threads &&
-           pthread_create(&p->threads[p->n_threads], NULL, worker, p) == 0)
+           pthread_create(&p->threads[p->n_threads], NULL, worker, &p->seats[p->n_threads]) == 0)
         p->n_threads++;
     return p;
 }
@@ -123,6 +145,8 @@ void pool_free(struct pool *p)
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->mutex);
     free(p->threads);
+    free(p->shares);
+    free(p->seats);
     free(p);
 }
 
@@ -140,15 +164,19 @@ void pool_run(struct pool *p, int n_tasks, void (*fn)(void *ctx, int task), void
     }
     p->fn = fn;
     p->ctx = ctx;
-    p->n_tasks = n_tasks;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    for (int i = 0; i < p->n_threads; i++) {
+        struct share *s = &p->shares[i];
+        atomic_store_explicit(&s->next, (int)((int64_t)n_tasks * i / p->n_threads),
+                              memory_order_relaxed);
+        s->end = (int)((int64_t)n_tasks * (i + 1) / p->n_threads);
+    }
     /* The gate is closed and nobody is inside, so only this thread writes it now. */
     atomic_store(&p->gate, ((atomic_load(&p->gate) + GATE_ONE_LOOP) & GATE_LOOP) | GATE_OPEN);
     pthread_mutex_lock(&p->mutex);
     if (p->n_asleep > 0)
         pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->mutex);
-    work(p);
+    work(p, 0);
     atomic_fetch_and(&p->gate, ~GATE_OPEN);
     for (int spins = 0; atomic_load(&p->gate) & GATE_COUNT; spins++) {
         if (spins < N_SPINS)
