@@ -7,6 +7,8 @@
 #include "model/bpe.h"
 #include "model/config.h"
 #include "model/gguf.h"
+#include "model/names.h"
+#include "model/source.h"
 
 #include <math.h>
 #include <string.h>
@@ -112,6 +114,39 @@ static void put_text(struct str *b, const char *s)
     str_puts(b, s);
 }
 
+static bool find_one(void *user, const char *name, const int64_t *shape, int rank)
+{
+    struct source_tensor t;
+    size_t n = 1;
+
+    if (!source_find(user, name, &t))
+        return true;
+    for (int i = 0; i < t.rank; i++)
+        n *= (size_t)t.shape[i];
+    for (int i = 0; i < t.n_parts; i++)
+        if (t.parts[i].dtype == TENSOR_OTHER)
+            return true;
+    AUTO_FREE float *x = mem_alloc(n * sizeof *x);
+    source_to_f32(&t, x);
+    return true;
+}
+
+/* As a model of text, and as a vision tower of one: every tensor is looked for and read. */
+static void read_source(const char *text, const char *vision)
+{
+    struct source *s;
+    struct vlm_config c;
+    struct err err = {0};
+
+    if (source_open(text, vision, &s, &err) < 0) {
+        CHECK(err.code < 0 && *err.text);
+        return;
+    }
+    if (source_config(s, &c, &err) == 0)
+        names_walk(&c, find_one, s);
+    source_close(s);
+}
+
 /* The smallest language model, for vision towers to belong to. */
 static const struct gguf *text_model(void)
 {
@@ -179,6 +214,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     read_tokenizer(g);
     read_config(g, NULL);
     read_config(text_model(), g);
+    read_source(path, NULL);
+    read_source(gguf_path(text_model()), path);
     gguf_close(g);
     return 0;
 }

@@ -3,12 +3,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/backend.h"
 #include "model/bpe.h"
 #include "model/config.h"
 #include "model/gguf.h"
 #include "model/source.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -414,6 +416,21 @@ static void the_right_files_of_a_folder_are_taken(void **state)
     assert_non_null(strstr(err.text, "a-mmproj.gguf has no v.patch_embd"));
 }
 
+/* All of them, there and back. */
+static void halves_are_exact(void **state)
+{
+    for (uint32_t h = 0; h < 65536; h++) {
+        uint8_t p[2] = {(uint8_t)h, (uint8_t)(h >> 8)}, back[2];
+        float x, want = f16_to_f32((uint16_t)h);
+        tensor_to_f32(TENSOR_F16, p, 0, 1, &x);
+        if (memcmp(&x, &want, 4) != 0 && !(isnan(x) && isnan(want)))
+            fail_msg("%04x is %g, expected %g", h, (double)x, (double)want);
+        assert_true(tensor_from_f32(TENSOR_F16, &x, 1, back));
+        if (!isnan(x) && memcmp(p, back, 2) != 0)
+            fail_msg("%g is written as %02x%02x, expected %04x", (double)x, back[1], back[0], h);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +442,7 @@ int main(void)
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(other_models_are_refused_by_name),
         cmocka_unit_test(other_tokenizers_are_refused_by_name),
+        cmocka_unit_test(halves_are_exact),
         cmocka_unit_test(the_right_files_of_a_folder_are_taken),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
