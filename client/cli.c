@@ -42,7 +42,7 @@ static const struct option_row {
     {"limit", "N", "how many", OPTION_COUNT, offsetof(struct cli, limit)},
     {"approve", "ask|deny", "to confirm: ask on the terminal, or deny (default without one)",
      OPTION_APPROVE, offsetof(struct cli, approve)},
-    {"model", "DIR", "for a daemon started here: the checkpoint", OPTION_TEXT,
+    {"model", "PATH", "for a daemon started here: the checkpoint", OPTION_TEXT,
      offsetof(struct cli, model)},
     {"lora", "DIR", "a LoRA adapter: for a daemon started here, or to merge", OPTION_TEXT,
      offsetof(struct cli, lora)},

@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "client/cli.h"
+#include "model/tool.h"
 
-#include <dirent.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -134,44 +134,39 @@ static void check_display(struct doctor *d, const char *name)
     xcb_disconnect(x);
 }
 
-void doctor_model(struct doctor *d, const char *dir)
+/* Megabytes that programs may still take; 0 when the kernel does not say. */
+static double available_mb(void)
 {
-    static const char *const needed[] = {"config.json", "preprocessor_config.json"};
-    AUTO_FREE char *tokenizer = file_join(dir, "tokenizer.json");
-    AUTO_FREE char *vocab = file_join(dir, "vocab.json");
-    for (size_t i = 0; i < N_ELEMENTS(needed); i++) {
-        AUTO_FREE char *path = file_join(dir, needed[i]);
-        if (access(path, R_OK) != 0) {
-            doctor_add(d, DOCTOR_FAIL, "model", "cannot read %s: give --model a MiMo-VL folder",
-                       path);
-            return;
-        }
-    }
-    if (access(tokenizer, R_OK) != 0 && access(vocab, R_OK) != 0) {
-        doctor_add(d, DOCTOR_FAIL, "model", "%s has neither tokenizer.json nor vocab.json", dir);
+    char line[128];
+    double kb = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "MemAvailable: %lf", &kb) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kb / 1024;
+}
+
+void doctor_model(struct doctor *d, const char *path)
+{
+    struct err err = {0};
+    json_t *j;
+    if (tool_info(path, NULL, &j, &err) < 0) {
+        doctor_add(d, DOCTOR_FAIL, "model", "%s: give --model a MiMo-VL folder or a GGUF file", err.text);
         return;
     }
-    DIR *o = opendir(dir);
-    int n_shards = 0;
-    for (struct dirent *e; o && (e = readdir(o));) {
-        size_t n = strlen(e->d_name);
-        if (n < 13 || strcmp(e->d_name + n - 12, ".safetensors") != 0)
-            continue;
-        AUTO_FREE char *path = file_join(dir, e->d_name);
-        if (access(path, R_OK) != 0) {
-            doctor_add(d, DOCTOR_FAIL, "model", "cannot read %s", path);
-            closedir(o);
-            return;
-        }
-        n_shards++;
-    }
-    if (o)
-        closedir(o);
-    if (n_shards)
-        doctor_add(d, DOCTOR_OK, "model", "%s, %d weight file%s", dir, n_shards,
-                   n_shards == 1 ? "" : "s");
+    double mb = (double)json_integer_value(json_object_get(j, "bytes")) / 1e6, left = available_mb();
+    bool sees = json_object_get(json_object_get(j, "config"), "vision") != NULL;
+    const char *kind = cli_text(j, "kind");
+    if (!sees)
+        doctor_add(d, DOCTOR_FAIL, "model", "%s reads no pictures: put the mmproj file beside it", path);
+    else if (left > 0 && mb > left)
+        doctor_add(d, DOCTOR_WARN, "model", "%s, %s, has %.0f MB of weights; %.0f MB of memory are free",
+                   path, kind, mb, left);
     else
-        doctor_add(d, DOCTOR_FAIL, "model", "no .safetensors in %s", dir);
+        doctor_add(d, DOCTOR_OK, "model", "%s, %s, %.0f MB of weights", path, kind, mb);
+    json_decref(j);
 }
 
 /* Returns the running daemon's status or NULL; adds its row. */

@@ -53,13 +53,13 @@ static void put_shape(const json_t *shape)
     json_array_foreach(shape, i, n) printf("%s%lld", i ? " x " : "", (long long)json_integer_value(n));
 }
 
-static void put_config(const json_t *j)
+static void put_config(const json_t *j, long n_tokens)
 {
     const json_t *v = json_object_get(j, "vision");
     printf("language model   %ld layers of %ld, %ld heads (%ld for keys) of %ld, inner %ld\n",
            cli_int(j, "layers"), cli_int(j, "hidden_size"), cli_int(j, "heads"),
            cli_int(j, "kv_heads"), cli_int(j, "head_dim"), cli_int(j, "intermediate_size"));
-    printf("vocabulary       %ld rows%s; context %ld\n", cli_int(j, "vocab"),
+    printf("vocabulary       %ld tokens in %ld rows%s; context %ld\n", n_tokens, cli_int(j, "vocab"),
            json_is_true(json_object_get(j, "tied_embeddings")) ? ", head tied to them" : "",
            cli_int(j, "context"));
     if (v)
@@ -92,7 +92,7 @@ int cmd_model_info(const struct cli *c)
         cli_put(stdout, cli_text(j, "vision_path"));
     }
     printf("\n");
-    put_config(json_object_get(j, "config"));
+    put_config(json_object_get(j, "config"), cli_int(j, "tokens"));
     printf("values           %.1f million in %.1f MB\n",
            (double)json_integer_value(json_object_get(j, "n_values")) / 1e6,
            (double)json_integer_value(json_object_get(j, "bytes")) / 1e6);

@@ -21,6 +21,6 @@ void doctor_add(struct doctor *d, enum doctor_level level, const char *what, con
 /* Prints all rows; 1 when one is FAIL, else 0. */
 int doctor_print(const struct doctor *d, FILE *out, bool json);
 /* Are the files of a checkpoint there and readable? Adds one row. */
-void doctor_model(struct doctor *d, const char *dir);
+void doctor_model(struct doctor *d, const char *path);
 
 #endif

@@ -106,18 +106,21 @@ int tool_info(const char *path, const char *mmproj, json_t **ret, struct err *er
 {
     struct source *s;
     struct vlm_config c;
+    struct bpe *b;
     size_t values, bytes;
     int r = source_open(path, mmproj, &s, err);
 
     if (r < 0)
         return r;
-    if ((r = source_config(s, &c, err)) == 0) {
+    if ((r = source_config(s, &c, err)) == 0 && (r = source_tokenizer(s, &b, err)) == 0) {
         json_t *types = json_array(), *j = json_object();
         json_object_set_new(j, "kind", json_string(source_kind(s)));
         json_object_set_new(j, "path", text_json(source_text_path(s)));
         json_object_set_new(j, "vision_path",
                             source_vision_path(s) ? text_json(source_vision_path(s)) : json_null());
         json_object_set_new(j, "config", config_json(&c));
+        json_object_set_new(j, "tokens", json_integer(bpe_n_tokens(b)));
+        bpe_close(b);
         json_t *tensors = tensors_json(s, types, &values, &bytes);
         json_object_set_new(j, "n_values", json_integer((json_int_t)values));
         json_object_set_new(j, "bytes", json_integer((json_int_t)bytes));

@@ -12,7 +12,7 @@ struct tool_progress {
     void *user;
 };
 
-/* {kind, path, vision_path, config {...}, n_values, bytes, types [{type, tensors, values, bytes}],
+/* {kind, path, vision_path, config {...}, tokens, n_values, bytes, types [{type, tensors, values, bytes}],
  * tensors [{name, type, shape, bytes}]}; types and tensors as the files have them. */
 int tool_info(const char *path, const char *mmproj, json_t **ret, struct err *err);
 

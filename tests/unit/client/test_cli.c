@@ -170,7 +170,8 @@ static void test_doctor(void **state)
     assert_string_equal(text,
         "OK    display     :1 answers\nWARN  shm         slow\n"
         "OK    display     :1 answers\nWARN  shm         slow\n"
-        "FAIL  model       cannot read /nonexistent/config.json: give --model a MiMo-VL folder\n");
+        "FAIL  model       cannot open /nonexistent: No such file or directory: give --model a MiMo-VL "
+        "folder or a GGUF file\n");
     free(text);
 }
 
