@@ -3,12 +3,15 @@
  *
  * Many rows: a task is a chunk of rows times a few panels; a block of K_BLOCK inputs of a panel is
  * upcast into the first-level cache once and swept over all the chunk's rows, so the upcast costs
- * little and the multiply is exact f32 fused multiply-add. One row: each task streams some panels. */
+ * little and the multiply is exact f32 fused multiply-add. One row, and few: each task
+ * streams some panels. A sum has the same order in all of these. */
 #include "model/cpu/cpu.h"
 
 #include <string.h>
 
 #define CHUNK_ROWS 96
+#define ROWS_ALONE 3     /* so few rows would wait for their own additions in a tile */
+#define PANELS_AT_ONCE 4 /* stay in the second cache for the next row */
 
 void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
                      const float *bias, struct weight *ret)
@@ -124,25 +127,23 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows)
                    sizeof(float) * (size_t)n_cols);
 }
 
-static void panel_one_row(const struct linear *l, int panel, int row)
+/* One row of whole panels first..first+n-1. */
+static void one_row(const struct linear *l, int row, int first, int n)
 {
     const struct weight *w = l->w;
     const float *x = l->x + (size_t)row * l->ld_x;
-    float *out = l->out + (size_t)row * l->ld_out;
-    int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col);
-    float y[PANEL] __attribute__((aligned(64))) = {0};
-    size_t at = (size_t)panel * (size_t)w->n_in * PANEL;
+    float *out = l->out + (size_t)row * l->ld_out + (size_t)first * PANEL;
+    size_t n_out = (size_t)n * PANEL, at = (size_t)first * (size_t)w->n_in * PANEL;
 
-    if (l->add)
-        memcpy(y, out + col, sizeof(float) * (size_t)n_cols);
+    if (!l->add)
+        memset(out, 0, sizeof(float) * n_out);
     if (w->bias)
-        for (int j = 0; j < n_cols; j++)
-            y[j] += w->bias[col + j];
+        for (size_t j = 0; j < n_out; j++)
+            out[j] += w->bias[(size_t)first * PANEL + j];
     if (w->kind == WEIGHT_BF16)
-        l->k->gemv_bf16(w->n_in, x, (const uint16_t *)w->data + at, y);
+        l->k->row_bf16(n, w->n_in, x, (const uint16_t *)w->data + at, out);
     else
-        l->k->gemv_f32(w->n_in, x, (const float *)w->data + at, y);
-    memcpy(out + col, y, sizeof(float) * (size_t)n_cols);
+        l->k->row_f32(n, w->n_in, x, (const float *)w->data + at, out);
 }
 
 static void linear_task(void *ctx, int task)
@@ -153,14 +154,13 @@ static void linear_task(void *ctx, int task)
     int p0 = task % l->n_panel_tasks * l->panels_per_task;
     int p1 = MIN(p0 + l->panels_per_task, n_panels);
 
-    for (int p = p0; p < p1; p++) {
-        /* while the panel is in the cache; each sum has the order that it has alone */
-        if (l->n <= BACKEND_FEW_ROWS)
-            for (int i = 0; i < l->n; i++)
-                panel_one_row(l, p, i);
-        else
-            panel_rows(l, p, row, MIN(CHUNK_ROWS, l->n - row));
-    }
+    int whole = MIN(p1, l->w->n_out / PANEL);
+
+    for (; l->n <= ROWS_ALONE && p0 < whole; p0 += MIN(PANELS_AT_ONCE, whole - p0))
+        for (int i = 0; i < l->n; i++)
+            one_row(l, i, p0, MIN(PANELS_AT_ONCE, whole - p0));
+    for (int p = p0; p < p1; p++)
+        panel_rows(l, p, row, MIN(CHUNK_ROWS, l->n - row));
 }
 
 void cpu_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,

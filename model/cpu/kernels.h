@@ -16,9 +16,9 @@ struct kernels {
     /* c [m, 32] = (add ? c : 0) + a [m, k] b [k, 32]; m <= TILE_ROWS */
     void (*tile)(int m, bool add, int k, const float *a, size_t lda, const float *b, size_t ldb,
                  float *c, size_t ldc);
-    /* y [32] += x [k] panel [k, 32] */
-    void (*gemv_f32)(int k, const float *x, const float *panel, float *y);
-    void (*gemv_bf16)(int k, const float *x, const uint16_t *panel, float *y);
+    /* y [n, 32] += x [k] panels [n, k, 32]; every sum in the order of tile() */
+    void (*row_f32)(int n, int k, const float *x, const float *panels, float *y);
+    void (*row_bf16)(int n, int k, const float *x, const uint16_t *panels, float *y);
     void (*unpack_bf16)(size_t n, const uint16_t *src, float *dst); /* n: multiple of 32 */
     float (*row_max)(int n, const float *x);                        /* n: multiple of 32 */
     /* x = exp(x * scale - max), returns the sum; n: multiple of 32 */

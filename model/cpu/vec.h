@@ -138,29 +138,33 @@ static void tile(int m, bool add, int k, const float *a, size_t lda, const float
 
 #define N_VEC (PANEL / VL)
 
-/* With one row the chain of additions would wait for itself: four partial sums a column. */
-#define GEMV(NAME, TYPE, LOAD)                                                                     \
-    static void NAME(int k, const float *x, const TYPE *b, float *y)                               \
+/* One row, some panels at a time: eight sums that do not wait for each other, each in the order that
+ * a tile adds in, so that a row's numbers do not depend on how many come with it. */
+#define ROW(NAME, TYPE, LOAD)                                                                      \
+    INLINE void NAME##_fixed(const int n, int k, const float *x, const TYPE *b, float *y)          \
     {                                                                                              \
-        enum { STEP = VL >= 16 ? N_VEC : 2 };                                                      \
-        for (int j = 0; j < N_VEC; j += STEP) {                                                    \
-            vreg acc[4][STEP] = {0};                                                               \
-            int i = 0;                                                                             \
-            for (; i + 4 <= k; i += 4)                                                             \
-                UNROLL for (int u = 0; u < 4; u++) UNROLL for (int v = 0; v < STEP; v++)            \
-                    acc[u][v] += LOAD(b + (size_t)(i + u) * PANEL + (j + v) * VL) * x[i + u];      \
-            for (; i < k; i++)                                                                     \
-                UNROLL for (int v = 0; v < STEP; v++)                                              \
-                    acc[0][v] += LOAD(b + (size_t)i * PANEL + (j + v) * VL) * x[i];                \
-            UNROLL for (int v = 0; v < STEP; v++)                                                  \
-            {                                                                                      \
-                float *o = y + (j + v) * VL;                                                       \
-                store(o, load(o) + ((acc[0][v] + acc[1][v]) + (acc[2][v] + acc[3][v])));           \
-            }                                                                                      \
+        vreg acc[8];                                                                               \
+        size_t ld = (size_t)k * PANEL;                                                             \
+        UNROLL for (int u = 0; u < n * N_VEC; u++) acc[u] = load(y + u * VL);                      \
+        for (int i = 0; i < k; i++) {                                                              \
+            float s = x[i];                                                                        \
+            UNROLL for (int p = 0; p < n; p++) UNROLL for (int v = 0; v < N_VEC; v++)              \
+                acc[p * N_VEC + v] +=                                                              \
+                    LOAD(b + (size_t)p * ld + (size_t)i * PANEL + v * VL) * s;                     \
         }                                                                                          \
+        UNROLL for (int u = 0; u < n * N_VEC; u++) store(y + u * VL, acc[u]);                      \
+    }                                                                                              \
+    static void NAME(int n, int k, const float *x, const TYPE *b, float *y)                        \
+    {                                                                                              \
+        enum { ONCE = 8 / N_VEC };                                                                 \
+        size_t ld = (size_t)k * PANEL;                                                             \
+        for (; n >= ONCE; n -= ONCE, b += ONCE * ld, y += ONCE * PANEL)                            \
+            NAME##_fixed(ONCE, k, x, b, y);                                                        \
+        for (; n > 0; n--, b += ld, y += PANEL)                                                    \
+            NAME##_fixed(1, k, x, b, y);                                                           \
     }
-GEMV(gemv_f32, float, load)
-GEMV(gemv_bf16, uint16_t, load_bf16)
+ROW(row_f32, float, load)
+ROW(row_bf16, uint16_t, load_bf16)
 
 static void unpack_bf16(size_t n, const uint16_t *src, float *dst)
 {
@@ -289,7 +293,7 @@ static float read_all(size_t n, const float *x)
 }
 
 const struct kernels KERNELS = {
-    KERNELS_NAME, tile,      gemv_f32, gemv_bf16, unpack_bf16, row_max,
+    KERNELS_NAME, tile,      row_f32, row_bf16, unpack_bf16, row_max,
     row_exp,      row_scale, rms_norm, silu_mul,  gelu, rope,
     burn,         read_all,  VL * 2 * (MR == 12 ? 24 : 12),
 };

@@ -1,5 +1,6 @@
 /* Guessing ahead never changes a reply: steps of the agent with and without it, token by token,
- * free and under the grammar, greedy and drawn. With a second argument it measures instead. */
+ * free and under the grammar, greedy and drawn. With "measure" and a backend behind it, it measures
+ * instead. */
 #include "actions/grammar.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -18,7 +19,7 @@
 
 #include <cmocka.h>
 
-static const char *dir;
+static const char *dir, *backend;
 static struct vlm *m;
 
 #define AGENT                                                                                      \
@@ -43,7 +44,7 @@ static int setup(void **state)
 {
     struct err err = {0};
 
-    if (vlm_open(dir, &(struct vlm_options){.n_threads = 2}, &m, &err) < 0)
+    if (vlm_open(dir, &(struct vlm_options){.n_threads = 2, .backend = backend}, &m, &err) < 0)
         fail_msg("%s", err.text);
     return 0;
 }
@@ -127,10 +128,10 @@ static int same_either_way(const struct vlm_request *r)
     return n;
 }
 
-static void guesses_change_no_token_on(const char *backend, int n_steps)
+static void guesses_change_no_token_on(const char *name, int n_steps)
 {
     struct vlm *old = m;
-    struct vlm_options o = {.n_threads = 2, .backend = backend};
+    struct vlm_options o = {.n_threads = 2, .backend = name};
     struct err err = {0};
     int n_right = 0;
 
@@ -275,6 +276,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     dir = argv[1];
+    backend = argc > 3 ? argv[3] : NULL;
     if (argc > 2)
         return measure();
     return cmocka_run_group_tests_name("spec", tests, setup, teardown);
