@@ -383,6 +383,14 @@ static void unpack(const struct tensor *p, float *ret)
                            ret + (size_t)row * (size_t)n_in);
 }
 
+bool source_is_quantised(const struct source *s)
+{
+    struct source_tensor t;
+
+    return source_find(s, "model.layers.0.mlp.down_proj.weight", &t) &&
+           tensor_block_values(t.parts[0].dtype) > 1;
+}
+
 void source_to_f32(const struct source_tensor *t, float *ret)
 {
     for (int i = 0; i < t->n_parts; i++) {

@@ -39,6 +39,9 @@ const char *source_vision_path(const struct source *s); /* NULL: none of its own
 /* "int8" or "int4" when matrices lie there packed, else NULL. */
 const char *source_packed(const struct source *s);
 
+/* Are the language model's matrices blocks of small integers? */
+bool source_is_quantised(const struct source *s);
+
 int source_config(const struct source *s, struct vlm_config *ret, struct err *err);
 int source_tokenizer(const struct source *s, struct bpe **ret, struct err *err);
 

@@ -99,8 +99,8 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
                      .n_steps = c->n_layers + c->vit.depth,
                      .on_progress = o->on_progress, .user = o->user};
     const char *weights = o->weights ? o->weights : source_packed(m->src);
-    if (!weights)
-        weights = "as is";
+    if (!weights) /* what was small in the file should not become large in memory unasked */
+        weights = !o->precision && source_is_quantised(m->src) ? "int8" : "as is";
     bool is_int4 = strcmp(weights, "int4") == 0, is_packed = is_int4 || strcmp(weights, "int8") == 0;
     if (!is_packed && strcmp(weights, "as is") != 0)
         return err_set(err, -EINVAL, "Unknown weights \"%s\"; expected as is, int8 or int4.", weights);

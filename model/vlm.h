@@ -35,8 +35,10 @@ struct vlm_options {
     /* What the sides of a matrix product are rounded to: "f32" (not at all), "bf16", NULL or "auto":
      * bf16 where the CPU has it, as the checkpoints themselves are trained in it. */
     const char *precision;
-    /* How weights are kept: NULL or "as is" (in the precision), "int8", "int4" (the language model's; the
-     * vision tower's and the head's as int8). model/quant.h; docs/quantization.md says what it costs. */
+    /* How weights are kept: "as is" (in the precision), "int8", "int4" (the language model's; the vision
+     * tower's and the head's as int8). model/quant.h; docs/quantization.md says what it costs. NULL: as they
+     * are in the file; for a GGUF model of quantised types, unless the precision is said, as int8, or as
+     * they are packed there. */
     const char *weights;
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;

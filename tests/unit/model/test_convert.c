@@ -290,6 +290,27 @@ static void lists_that_lie_about_panels_are_refused(void **state)
     }
 }
 
+/* A model that was small in its file is not blown up in memory, unless the precision is asked for. */
+static void quantised_files_stay_small_in_memory(void **state)
+{
+    AUTO_FREE char *to = file_join(dir, "small.gguf");
+    const char *const paths[] = {nano, to, to};
+    const char *const precision[] = {"f32", NULL, "f32"};
+    struct vlm_info info[3];
+
+    convert(nano, "q4_0", NULL, to);
+    for (int i = 0; i < 3; i++) {
+        struct vlm *m;
+        assert_int_equal(vlm_open(paths[i], &(struct vlm_options){.n_threads = 1, .precision = precision[i]},
+                                  &m, NULL), 0);
+        vlm_info(m, &info[i]);
+        vlm_close(m);
+        assert_int_equal(info[i].n_params, info[0].n_params);
+    }
+    assert_true(info[1].weight_bytes < (size_t)info[0].n_params * 5 / 4);
+    assert_true(info[2].weight_bytes > (size_t)info[0].n_params * 3);
+}
+
 static void a_converted_file_converts_to_itself(void **state)
 {
     AUTO_FREE char *one = file_join(dir, "one.gguf");
@@ -405,6 +426,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(types_lose_as_much_as_they_should),
         cmocka_unit_test(packed_files_answer_as_weights_packed_while_loading),
         cmocka_unit_test(lists_that_lie_about_panels_are_refused),
+        cmocka_unit_test(quantised_files_stay_small_in_memory),
         cmocka_unit_test(a_converted_file_converts_to_itself),
         cmocka_unit_test(bad_types_and_places_are_refused),
         cmocka_unit_test(merged_adapters_are_in_the_file),
