@@ -110,7 +110,8 @@ static int one_text(struct vlm *m, int n_prompt, int run, int max_tokens, struct
     AUTO(str_done) struct str text = {0};
     struct vlm_part part = {VLM_TEXT, NULL, NULL};
     struct vlm_message message = {"user", &part, 1};
-    struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = max_tokens};
+    struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = max_tokens,
+                            .n_draft = -1}; /* guesses would be right on nonsense */
     struct vlm_reply reply;
     int32_t *ids;
     int n = 0, r;

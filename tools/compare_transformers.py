@@ -3,6 +3,7 @@
 transformers on the same screen, in turns, and prints medians and ratios.
 
 usage: compare_transformers.py BUILD MODEL [--runs N] [--threads N] [--precision P]
+                               [--weights W]
 
 The screen is a 1280 x 800 Xvfb with a dialog that is another one in each run, so that nothing seen
 before helps. Deskhand's time is what its daemon reports, `first_event_us`: capture, resizing, vision,
@@ -57,7 +58,7 @@ You are MiMo, an AI assistant developed by Xiaomi.<|im_end|>
 class Desk:
     """A private screen with one dialog on it and a daemon that looks at it."""
 
-    def __init__(self, build, model, threads, precision):
+    def __init__(self, build, model, threads, precision, weights):
         self.client = os.path.join(build, "client", "deskhand")
         self.folder = tempfile.mkdtemp()
         self.env = dict(os.environ, NO_AT_BRIDGE="1", XDG_RUNTIME_DIR=self.folder + "/run",
@@ -73,7 +74,8 @@ class Desk:
         self.dialog = None
         self.daemon = self.start(
             os.path.join(build, "serve", "deskhandd"), "--port", "0", "--model", model,
-            *(["--threads", str(threads)] if threads else []), "--precision", precision)
+            *(["--threads", str(threads)] if threads else []), "--precision", precision,
+            *(["--weights", weights] if weights else []))
         for _ in range(100):
             if os.path.exists(self.folder + "/run/deskhand/daemon.json"):
                 break
@@ -153,6 +155,7 @@ def main():
     ap.add_argument("--runs", type=int, default=5)
     ap.add_argument("--threads", type=int, default=0)
     ap.add_argument("--precision", default="auto")
+    ap.add_argument("--weights", default="")
     a = ap.parse_args()
     threads = a.threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
@@ -160,7 +163,7 @@ def main():
               "bfloat16": Transformers(a.model, torch.bfloat16)}
     times = {"deskhand": [], "float32": [], "bfloat16": []}
     ready, tokens, timings = [], {"deskhand": [], "float32": [], "bfloat16": []}, []
-    desk = Desk(a.build, a.model, threads, a.precision)
+    desk = Desk(a.build, a.model, threads, a.precision, a.weights)
     try:
         for i in range(a.runs + 1):  # the first one only warms up
             goal = desk.show(i)

@@ -68,12 +68,13 @@ INLINE void tile_fixed(const int m, bool add, const float *bias, int k2, const u
     }
 }
 
-/* One row, up to four panels at a time, so that no addition waits for the one before it. The sums have
- * the same order as in a tile: a token's numbers do not depend on how many others come with it. */
+/* One row, two panels at a time: additions wait less for the ones before, and more streams would be more
+ * than the prefetchers follow. The sums have the same order as in a tile: a token's numbers do not depend
+ * on how many others come with it. */
 INLINE void row_fixed(const int n, bool add, const float *bias, int k2, const uint16_t *a,
                       const uint16_t *b, float *c)
 {
-    __m512 acc[8];
+    __m512 acc[4];
     size_t panel = (size_t)k2 * 64;
 
     UNROLL for (int u = 0; u < 2 * n; u++)
