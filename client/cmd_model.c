@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/verify.h"
 #include "model/tool.h"
 #include "model/vlm.h"
 #include "vision/patch.h"
@@ -117,22 +118,16 @@ int cmd_model_info(const struct cli *c)
 
 /* verify */
 
-static const struct {
-    const char *name;
-    uint8_t rgb[3];
-} colours[] = {{"red", {220, 20, 20}}, {"green", {20, 180, 40}}, {"blue", {20, 50, 220}}};
-enum { N_COLOURS = N_ELEMENTS(colours) };
-
 struct pictures {
-    struct patches p[N_COLOURS];
-    float *features[N_COLOURS], *logits[N_COLOURS];
-    char *answer[N_COLOURS];
+    struct patches p[VERIFY_COLOURS];
+    float *features[VERIFY_COLOURS], *logits[VERIFY_COLOURS];
+    char *answer[VERIFY_COLOURS];
     int n_features, n_logits;
 };
 
 static void pictures_done(struct pictures *s)
 {
-    for (int i = 0; i < N_COLOURS; i++) {
+    for (int i = 0; i < VERIFY_COLOURS; i++) {
         patches_done(&s->p[i]);
         free(s->features[i]);
         free(s->logits[i]);
@@ -143,12 +138,12 @@ static void pictures_done(struct pictures *s)
 static int draw(struct vlm *m, struct pictures *s, struct err *err)
 {
     int r = 0;
-    for (int i = 0; i < N_COLOURS && r == 0; i++) {
+    for (int i = 0; i < VERIFY_COLOURS && r == 0; i++) {
         struct frame f = {0};
         if ((r = frame_alloc(&f, SIDE, SIDE)) < 0)
             return err_set(err, r, "cannot draw a picture");
         for (int k = 0; k < SIDE * SIDE; k++)
-            memcpy(f.rgb + 3 * k, colours[i].rgb, 3);
+            memcpy(f.rgb + 3 * k, verify_colours[i].rgb, 3);
         r = patch_from_frame(&f, vlm_image_spec(m), &s->p[i], NULL, NULL, err);
         frame_done(&f);
     }
@@ -165,7 +160,7 @@ static int ask(struct vlm *m, struct pictures *s, struct err *err)
     vlm_info(m, &info);
     s->n_features = patches_n_tokens(&s->p[0]) * info.d_model;
     s->n_logits = info.n_vocab;
-    for (int i = 0; i < N_COLOURS && r == 0; i++) {
+    for (int i = 0; i < VERIFY_COLOURS && r == 0; i++) {
         struct vlm_part parts[] = {{VLM_IMAGE, NULL, &s->p[i]}, {VLM_TEXT, question, NULL}};
         struct vlm_message message = {"user", parts, 2};
         struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = 24,
@@ -181,72 +176,18 @@ static int ask(struct vlm *m, struct pictures *s, struct err *err)
     return r;
 }
 
-/* How far apart two vectors are, as a share of the largest value; NAN when one is not finite. */
-static double apart(const float *a, const float *b, int n)
-{
-    double most = 0, worst = 0;
-    for (int i = 0; i < n; i++) {
-        if (!isfinite(a[i]) || !isfinite(b[i]))
-            return (double)NAN;
-        most = fmax(most, fmax(fabs((double)a[i]), fabs((double)b[i])));
-        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
-    }
-    return most > 0 ? worst / most : 0;
-}
-
-static double least_apart(float *const v[N_COLOURS], int n)
-{
-    double least = INFINITY;
-    for (int i = 0; i < N_COLOURS; i++) {
-        double d = apart(v[i], v[(i + 1) % N_COLOURS], n);
-        if (!(d >= least))
-            least = d;
-    }
-    return least;
-}
-
-/* The one colour that an answer names, -1 for none or several. */
-static int named(const char *answer)
-{
-    int found = -1;
-    for (int i = 0; i < N_COLOURS; i++) {
-        if (!strcasestr(answer, colours[i].name))
-            continue;
-        if (found >= 0)
-            return -1;
-        found = i;
-    }
-    return found;
-}
-
-/* What the pictures show, as a text; the verdict is added to the faults. */
+/* The verdict is added to the faults. */
 static json_t *judge(const struct pictures *s, json_t *faults)
 {
-    double features = least_apart(s->features, s->n_features), logits = least_apart(s->logits, s->n_logits);
-    int n_named = 0, n_right = 0;
+    double features = verify_apart(s->features, s->n_features);
+    double logits = verify_apart(s->logits, s->n_logits);
+    bool named = verify_judge(features, logits, s->answer, faults);
     json_t *answers = json_array();
-    char text[300];
 
-    for (int i = 0; i < N_COLOURS; i++) {
-        n_named += named(s->answer[i]) >= 0;
-        n_right += named(s->answer[i]) == i;
+    for (int i = 0; i < VERIFY_COLOURS; i++)
         json_array_append_new(answers, json_string(s->answer[i]));
-    }
-    if (!(features > 1e-4))
-        json_array_append_new(faults, json_string("a red, a green and a blue picture have the same "
-                                                  "features, or features that are no numbers"));
-    else if (!(logits > 1e-5))
-        json_array_append_new(faults, json_string("the answer does not depend on the picture: its "
-                                                  "features are dropped"));
-    else if (n_named >= 2 && n_right < N_COLOURS) {
-        snprintf(text, sizeof(text), "a red, a green and a blue picture were answered \"%.60s\", \"%.60s\" "
-                                     "and \"%.60s\"", s->answer[0], s->answer[1], s->answer[2]);
-        json_t *j = json_string(text);
-        json_array_append_new(faults, j ? j : json_string("colours are named wrongly"));
-    }
     return json_pack("{s:f, s:f, s:o, s:b}", "features_apart", isfinite(features) ? features : 0.0,
-                     "logits_apart", isfinite(logits) ? logits : 0.0, "answers", answers, "named",
-                     n_named >= 2);
+                     "logits_apart", isfinite(logits) ? logits : 0.0, "answers", answers, "named", named);
 }
 
 static int check_pictures(const struct cli *c, json_t *j, struct err *err)

@@ -5,10 +5,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "client/verify.h"
 #include "model/gguf.h"
 #include "vision/png.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -150,6 +152,39 @@ static void dropped_pictures_are_caught(void **state)
            "the answer does not depend on the picture");
 }
 
+/* What a model says of a red, a green and a blue picture. */
+static void wrong_colours_are_caught(void **state)
+{
+    static const struct {
+        const char *answers[VERIFY_COLOURS];
+        double features, logits;
+        bool named;
+        const char *fault; /* NULL: none */
+    } rows[] = {
+        {{"Red.", "It is green", "BLUE"}, 1, 1, true, NULL},
+        {{"red", "red", "red"}, 1, 1, true, "were answered"}, /* pictures that are dropped look all alike */
+        {{"red", "green", "a picture"}, 1, 1, true, "were answered"},
+        {{"green", "red", "blue"}, 1, 1, true, "were answered"},
+        {{"red", "red or green", "none"}, 1, 1, false, NULL}, /* does not answer such questions */
+        {{"[1, 2]", "", "?"}, 1, 1, false, NULL},
+        {{"red", "green", "blue"}, 1e-6, 1, true, "same features"},
+        {{"red", "green", "blue"}, NAN, 1, true, "no numbers"},
+        {{"red", "green", "blue"}, 1, 0, true, "does not depend"},
+    };
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        json_t *faults = json_array();
+        bool named = verify_judge(rows[i].features, rows[i].logits, (char *const *)rows[i].answers, faults);
+        const char *first = json_string_value(json_array_get(faults, 0));
+        if (named != rows[i].named || !first != !rows[i].fault || (first && !strstr(first, rows[i].fault)))
+            fail_msg("row %zu: \"%s\"", i, first ? first : "nothing");
+        json_decref(faults);
+    }
+    float a[] = {1, 0}, b[] = {1, 0.5f}, c[] = {1, -1}, bad[] = {1, NAN};
+    float *const v[] = {a, b, c}, *const w[] = {a, b, bad};
+    assert_true(verify_apart(v, 2) == 0.5);
+    assert_true(isnan(verify_apart(w, 2)));
+}
+
 static void quantize_writes_both_files(void **state)
 {
     AUTO(str_done) struct str out = {0};
@@ -212,6 +247,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(wrong_command_lines_are_usage),
         cmocka_unit_test(good_models_are_verified),
         cmocka_unit_test(dropped_pictures_are_caught),
+        cmocka_unit_test(wrong_colours_are_caught),
         cmocka_unit_test(quantize_writes_both_files),
         cmocka_unit_test(adapters_are_merged),
         cmocka_unit_test(perplexity_reads_a_data_set),
