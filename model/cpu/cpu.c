@@ -174,7 +174,7 @@ static int64_t best_of_three(struct cpu *c, void (*fn)(void *, int), struct meas
 static void cpu_measure(struct backend *b, double *ret_gflops, double *ret_gb_s)
 {
     struct cpu *c = (struct cpu *)b;
-    AUTO_FREE float *data = mem_aligned(READ_BYTES);
+    AUTO_FREE float *data = cpu_weight_alloc(READ_BYTES); /* on the pages that weights get */
     int flops = c->bf16 ? c->bf16->burn_flops : c->k->burn_flops;
     struct measure m = {.k = c->k, .burn = c->bf16 ? c->bf16->burn : c->k->burn, .data = data,
                         .n = READ_BYTES / sizeof(float) / (size_t)b->n_threads / 256 * 256};
