@@ -119,6 +119,17 @@ static int read_no_think(const char *name, enum vlm_no_think *ret, struct err *e
                    name);
 }
 
+/* "DIR" or "NAME=DIR", where a name has no slash. */
+static struct vlm_adapter read_adapter(const char *s, char name[64])
+{
+    size_t n = strcspn(s, "=/");
+    if (s[n] != '=' || n >= 64)
+        return (struct vlm_adapter){.dir = s};
+    memcpy(name, s, n);
+    name[n] = 0;
+    return (struct vlm_adapter){.dir = s + n + 1, .name = name};
+}
+
 int agent_open(const struct agent_options *o, struct agent **ret, struct err *err)
 {
     struct agent *a = mem_zalloc(sizeof *a);
@@ -129,10 +140,14 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
     a->model_dir = o->model_dir ? mem_strdup(o->model_dir) : default_model();
     a->state_dir = o->state_dir ? mem_strdup(o->state_dir) : file_state_path(NULL);
 
-    struct vlm_adapter lora = {.dir = o->lora_dir, .merge = true};
+    struct vlm_adapter adapters[AGENT_MAX_ADAPTERS + 1] = {{.dir = o->lora_dir, .merge = true}};
+    char names[AGENT_MAX_ADAPTERS][64];
+    int n_adapters = o->lora_dir ? 1 : 0;
+    for (int i = 0; i < MIN(o->n_adapters, AGENT_MAX_ADAPTERS); i++)
+        adapters[n_adapters++] = read_adapter(o->adapters[i], names[i]);
     struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
-                             .precision = o->precision, .weights = o->weights, .adapters = &lora,
-                             .n_adapters = o->lora_dir ? 1 : 0};
+                             .precision = o->precision, .weights = o->weights, .adapters = adapters,
+                             .n_adapters = n_adapters};
     int rc = read_no_think(o->no_think, &vo.no_think, err);
     if (rc == 0)
         rc = policy_open(a, err);

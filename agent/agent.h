@@ -13,6 +13,8 @@
 
 struct agent;
 
+#define AGENT_MAX_ADAPTERS 16
+
 struct agent_options {
     const char *model_dir;   /* NULL: the shipped data/nano */
     const char *display;     /* NULL: $DISPLAY */
@@ -22,6 +24,9 @@ struct agent_options {
     int n_threads;
     const char *backend, *precision, *weights; /* of model/vlm.h */
     const char *lora_dir; /* an adapter merged into the model, NULL: none */
+    /* "DIR" or "NAME=DIR": adapters beside the model, which a request chooses by name. */
+    const char *adapters[AGENT_MAX_ADAPTERS];
+    int n_adapters;
     const char *no_think; /* how the model is told not to think: "suffix", "prefill", "none"; NULL or
                              "auto": by its name, see enum vlm_no_think */
     bool dry_run; /* the hand lists its events instead of sending them */

@@ -84,6 +84,8 @@ struct task {
     char *goal;
     char reason[512];
     bool dry_run, no_think;
+    char *lora; /* an adapter's name or NULL */
+    float lora_scale;
     int max_steps;
     int64_t max_us;
     int64_t began_us; /* moved on by the time that the task was held */

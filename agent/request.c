@@ -232,7 +232,10 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
     struct job job = {.kind = is_ground ? JOB_GROUND : JOB_ASK,
                       .text = str_take(&prompt),
                       .max_tokens = is_ground ? 256 : 512,
-                      .zoom = json_is_true(json_object_get(r->params, "zoom"))};
+                      .zoom = json_is_true(json_object_get(r->params, "zoom")),
+                      .lora = mem_strdup(json_string_value(json_object_get(r->params, "lora"))),
+                      .lora_scale =
+                          (float)json_number_value(json_object_get(r->params, "lora_scale"))};
     frame_dup(&job.frame, &q->frame);
     q->is_ground = is_ground;
     q->job = worker_submit(a->worker, &job);

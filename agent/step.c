@@ -101,7 +101,8 @@ static int64_t see(struct agent *a, int64_t now_us)
     AUTO(str_done) struct str text = {0};
     prompt_agent(t->goal, str_cstr(&t->history), &text);
     struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS,
-                      .no_think = t->no_think};
+                      .no_think = t->no_think, .lora = mem_strdup(t->lora),
+                      .lora_scale = t->lora_scale};
     frame_dup(&job.frame, &s->before);
     a->job = worker_submit(a->worker, &job);
     step_enter(a, PHASE_THINK);

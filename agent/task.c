@@ -45,6 +45,7 @@ void task_done(struct task *t)
 {
     step_done(&t->step);
     free(t->goal);
+    free(t->lora);
     str_done(&t->last_json);
     str_done(&t->history);
     str_done(&t->history_sizes);
@@ -112,6 +113,8 @@ int task_start(struct agent *a, json_t *params, struct err *err)
         t->max_us = (int64_t)(json_number_value(seconds) * 1e6);
     t->dry_run = json_is_true(json_object_get(params, "dry_run")) || a->o.dry_run;
     t->no_think = json_is_false(json_object_get(params, "think"));
+    t->lora = mem_strdup(json_string_value(json_object_get(params, "lora")));
+    t->lora_scale = (float)json_number_value(json_object_get(params, "lora_scale"));
     t->began_us = clock_now_us();
     task_set_state(a, TASK_RUNNING, "");
     step_begin(a);

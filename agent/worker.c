@@ -37,6 +37,7 @@ static void job_free(void *p)
     frame_done(&j->frame);
     free(j->text);
     free(j->prefill);
+    free(j->lora);
     free(j);
 }
 
@@ -104,6 +105,8 @@ static int look(struct worker *w, const struct job *j, const struct frame *f, st
         .n_messages = 1,
         .prefill = j->prefill,
         .max_tokens = j->max_tokens,
+        .lora = j->lora,
+        .lora_scale = j->lora_scale,
         .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
         .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
         .grammar = j->kind == JOB_ASK ? NULL : &grammar,

@@ -19,6 +19,8 @@ struct job {
     char *prefill;      /* may be NULL, owned */
     int max_tokens;
     bool zoom;     /* JOB_GROUND: look again at what is around the first answer */
+    char *lora;    /* an adapter's name, may be NULL, owned */
+    float lora_scale; /* 0: 1 */
     bool no_think; /* answer at once, the way this checkpoint understands it */
 };
 

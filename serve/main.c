@@ -28,6 +28,7 @@ static const struct {
     {"backend", "NAME", "for the model (default the fastest that works)"},
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
+    {"adapter", "[NAME=]DIR", "a LoRA adapter that requests choose by name; may be given again"},
     {"no-think-by", "WAY", "how the model is told not to think: suffix, prefill or none (default by name)"},
     {"weights", "W", "of the model in memory: int8 or int4 (default as they are in the file)"},
     {"dry-run", NULL, "list input events instead of sending them"},
@@ -119,6 +120,13 @@ static int read_options(int argc, char **argv, struct loop_options *o)
             o->agent.weights = optarg;
         if (strcmp(name, "lora") == 0)
             o->agent.lora_dir = optarg;
+        if (strcmp(name, "adapter") == 0) {
+            if (o->agent.n_adapters == AGENT_MAX_ADAPTERS) {
+                fprintf(stderr, "deskhandd: more than %d adapters\n", AGENT_MAX_ADAPTERS);
+                return EXIT_USAGE;
+            }
+            o->agent.adapters[o->agent.n_adapters++] = optarg;
+        }
         if (strcmp(name, "no-think-by") == 0)
             o->agent.no_think = optarg;
         if (strcmp(name, "dry-run") == 0)
