@@ -1,5 +1,5 @@
-/* The engine's adapters: opened with the model, found by name for a request, put on when it asks for
- * another one than the last. What the caches hold is marked with the adapter that made it. */
+/* The engine's adapters: opened with the model, found by name for a request, put on when it asks
+ * for another one than the last. What the caches hold is marked with the adapter that made it. */
 #include "model/engine.h"
 
 #include "base/mem.h"
@@ -23,8 +23,8 @@ static int name_of(const struct vlm_adapter *o, char *ret, size_t n, struct err 
     while (from > 0 && s[from - 1] != '/')
         from--;
     if (end == from || end - from >= n)
-        return err_set(err, -EINVAL, "\"%.80s\" is no name for an adapter: expected 1 to %zu bytes.",
-                       s, n - 1);
+        return err_set(err, -EINVAL,
+                       "\"%.80s\" is no name for an adapter: expected 1 to %zu bytes.", s, n - 1);
     memcpy(ret, s + from, end - from);
     ret[end - from] = 0;
     return 0;

@@ -1,6 +1,6 @@
-/* Continuous batching (Yu et al. 2022, "Orca"): the unit of scheduling is one token of everybody, not
- * one request. A request that comes while others write has its prompt read chunk by chunk between
- * their tokens and then joins them; one that ends leaves its place at once.
+/* Continuous batching (Yu et al. 2022, "Orca"): the unit of scheduling is one token of everybody,
+ * not one request. A request that comes while others write has its prompt read chunk by chunk
+ * between their tokens and then joins them; one that ends leaves its place at once.
  *
  * Rows of one pass have the same adapter, and are so few that each gets the numbers it has alone
  * (BACKEND_FEW_ROWS); more sequences take more passes. */
@@ -30,7 +30,7 @@ struct member {
     int32_t next;           /* accepted, not yet run */
     int rc;                 /* of a request that failed */
     struct err err;
-    int64_t began_us; /* of writing */
+    int64_t began_us;      /* of writing */
     _Atomic int cancelled; /* number of the request that is to end */
     atomic_bool flag;
 };
@@ -46,8 +46,9 @@ int vlm_batch_new(struct vlm *m, int n_seqs, int n_ctx, struct vlm_batch **ret, 
     if (n_seqs < 1 || n_seqs > SEQS_MAX)
         return err_set(err, -EINVAL, "%d sequences asked for; expected 1 to %d.", n_seqs, SEQS_MAX);
     if (n_ctx < 0 || n_ctx > m->lm.n_ctx)
-        return err_set(err, -EINVAL, "%d tokens of context asked for; the model was opened with %d.",
-                       n_ctx, m->lm.n_ctx);
+        return err_set(err, -EINVAL,
+                       "%d tokens of context asked for; the model was opened with %d.", n_ctx,
+                       m->lm.n_ctx);
     struct vlm_batch *b = mem_zalloc(sizeof(*b));
     b->m = m;
     b->n = n_seqs;
@@ -113,8 +114,8 @@ int vlm_batch_add(struct vlm_batch *b, const struct vlm_request *r, struct err *
         return e;
     struct member *k = choose(b, &p);
     if (p.n >= k->seq.cache.n_ctx) {
-        e = err_set(err, -E2BIG, "The prompt has %d tokens; a sequence of this batch holds %d.", p.n,
-                    k->seq.cache.n_ctx);
+        e = err_set(err, -E2BIG, "The prompt has %d tokens; a sequence of this batch holds %d.",
+                    p.n, k->seq.cache.n_ctx);
         prompt_done(&p);
         return e;
     }

@@ -14,7 +14,9 @@
 int decoder_init(struct decoder *d, const struct bpe *bpe, const struct vlm_config *c,
                  const struct vlm_request *r, struct err *err)
 {
-    *d = (struct decoder){.bpe = bpe, .config = c, .r = r,
+    *d = (struct decoder){.bpe = bpe,
+                          .config = c,
+                          .r = r,
                           .writer = {.stop = r->stop, .on_text = r->on_text, .user = r->user},
                           .reply = {.stop = VLM_STOP_LENGTH}};
     if (r->grammar && r->grammar->state_size > GRAMMAR_MAX_STATE)
@@ -129,7 +131,8 @@ static void keep_token(struct decoder *d, int32_t id, const float *logits)
         d->cap_tokens = MAX(64, 2 * d->cap_tokens);
         y->tokens = mem_realloc(y->tokens, sizeof(*y->tokens) * (size_t)d->cap_tokens);
     }
-    y->tokens[y->n_generated - 1] = (struct vlm_token){id, logprob(logits, bpe_n_tokens(d->bpe), id)};
+    y->tokens[y->n_generated - 1] =
+        (struct vlm_token){id, logprob(logits, bpe_n_tokens(d->bpe), id)};
 }
 
 bool decoder_accept(struct decoder *d, int32_t id, const float *logits)

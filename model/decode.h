@@ -19,7 +19,7 @@ struct decoder {
     struct sampler sampler;
     struct writer writer;
     struct think think;
-    int n_think; /* tokens of the thought */
+    int n_think;                       /* tokens of the thought */
     int32_t forced[DECODE_MAX_FORCED]; /* the rest of the thought's closing */
     int n_forced;
     bool closed; /* the closing was tried */

@@ -11,8 +11,8 @@
 #include "model/vit.h"
 #include "model/vlm.h"
 
-#define ENGINE_FEATURES 8  /* pictures whose features are kept */
-#define ENGINE_TOLD 512    /* tokens of earlier replies that guesses come from */
+#define ENGINE_FEATURES 8 /* pictures whose features are kept */
+#define ENGINE_TOLD 512   /* tokens of earlier replies that guesses come from */
 
 /* Features of one picture, [n_tokens, d]. */
 struct feature {
@@ -79,7 +79,8 @@ int prompt_build(const struct vlm *m, const struct vlm_request *r, struct prompt
 void prompt_done(struct prompt *p);
 
 /* adapter.c */
-int adapter_merged(struct vlm *m, const struct vlm_options *o, struct err *err); /* before loading */
+int adapter_merged(struct vlm *m, const struct vlm_options *o,
+                   struct err *err); /* before loading */
 int adapter_open_all(struct vlm *m, const struct vlm_options *o, struct err *err); /* after it */
 void adapter_close_all(struct vlm *m);
 /* name NULL or "": the plain model; scale 0: 1. */

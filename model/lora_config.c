@@ -1,6 +1,6 @@
-/* PEFT 0.17's LoraConfig (src/peft/tuners/lora/config.py), read as its loader reads it: target_modules
- * is a regular expression for the whole name, or a list of last parts; the keys of rank_pattern and
- * alpha_pattern are expressions for the end of a name, the first that fits counts.
+/* PEFT 0.17's LoraConfig (src/peft/tuners/lora/config.py), read as its loader reads it:
+ * target_modules is a regular expression for the whole name, or a list of last parts; the keys of
+ * rank_pattern and alpha_pattern are expressions for the end of a name, the first that fits counts.
  *
  * A key that is not known and not empty may ask for anything, so it is refused. */
 #include "model/lora_config.h"
@@ -135,8 +135,7 @@ static const struct {
 
 static bool is_empty(const json_t *j)
 {
-    return json_is_null(j) || json_is_false(j) ||
-           (json_is_string(j) && !*json_string_value(j)) ||
+    return json_is_null(j) || json_is_false(j) || (json_is_string(j) && !*json_string_value(j)) ||
            (json_is_array(j) && json_array_size(j) == 0) ||
            (json_is_object(j) && json_object_size(j) == 0);
 }
@@ -152,7 +151,8 @@ static int check_keys(json_t *root, struct err *err)
         while (i < N_ELEMENTS(rules) && strcmp(rules[i].key, key) != 0)
             i++;
         if (i == N_ELEMENTS(rules) && !is_empty(value))
-            return err_set(err, -ENOTSUP, "%.60s is not known; it may ask for other arithmetic.", key);
+            return err_set(err, -ENOTSUP, "%.60s is not known; it may ask for other arithmetic.",
+                           key);
         if (i < N_ELEMENTS(rules) && rules[i].rule == EMPTY && !is_empty(value))
             return err_set(err, -ENOTSUP, "%s asks for %s, which is not supported.", key,
                            rules[i].what);
@@ -192,7 +192,8 @@ static int read_targets(struct lora_config *c, json_t *j, struct err *err)
         return compile(json_string_value(j), &c->target, err);
     }
     if (!json_is_array(j) || json_array_size(j) > PATTERNS_MAX)
-        return err_set(err, -EINVAL, "target_modules is neither an expression nor a list of names.");
+        return err_set(err, -EINVAL,
+                       "target_modules is neither an expression nor a list of names.");
     c->names = mem_zalloc(sizeof(*c->names) * (json_array_size(j) + 1));
     for (size_t i = 0; i < json_array_size(j); i++) {
         const char *s = json_string_value(json_array_get(j, i));
@@ -238,9 +239,10 @@ static int read_root(struct lora_config *c, json_t *root, struct err *err)
     c->alpha = alpha ? json_number_value(alpha) : 8;
     c->rslora = json_is_true(json_object_get(root, "use_rslora"));
     if (c->r < 1 || c->r > RANK_MAX || !(c->alpha > 0) || !isfinite(c->alpha))
-        return err_set(err, -EINVAL,
-                       "r is %d and lora_alpha %g; expected a rank of 1 to %d and a positive number.",
-                       c->r, c->alpha, RANK_MAX);
+        return err_set(
+            err, -EINVAL,
+            "r is %d and lora_alpha %g; expected a rank of 1 to %d and a positive number.", c->r,
+            c->alpha, RANK_MAX);
     if ((e = read_targets(c, json_object_get(root, "target_modules"), err)) < 0 ||
         (e = read_patterns(json_object_get(root, "rank_pattern"), "rank_pattern", &c->ranks, err)) <
             0)
@@ -260,7 +262,8 @@ int lora_config_read(const char *path, struct lora_config **ret, struct err *err
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
     if (!json_is_object(root)) {
         json_decref(root);
-        return err_set(err, -EINVAL, "%s is no JSON object: %s", path, root ? "another value" : e.text);
+        return err_set(err, -EINVAL, "%s is no JSON object: %s", path,
+                       root ? "another value" : e.text);
     }
     struct lora_config *c = mem_zalloc(sizeof(*c));
     c->limits = pcre2_match_context_create(NULL);

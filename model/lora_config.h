@@ -12,7 +12,8 @@ struct lora_config;
 int lora_config_read(const char *path, struct lora_config **ret, struct err *err);
 void lora_config_free(struct lora_config *c);
 
-/* `module` is the layer's name in the model that was trained: "model.language_model.layers.0...". */
+/* `module` is the layer's name in the model that was trained: "model.language_model.layers.0...".
+ */
 bool lora_config_targets(const struct lora_config *c, const char *module);
 /* Rank that its tensors must have, and the factor of their product. */
 int lora_config_rank(const struct lora_config *c, const char *module, float *ret_scale);

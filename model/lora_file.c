@@ -1,6 +1,6 @@
-/* Tensors of an adapter, sorted by what they do. Names begin with "base_model.model." and go on with
- * the layer's name in either generation of the checkpoint's names; "lora_A" and "lora_B" make a pair,
- * everything else replaces a tensor of the checkpoint (modules_to_save). */
+/* Tensors of an adapter, sorted by what they do. Names begin with "base_model.model." and go on
+ * with the layer's name in either generation of the checkpoint's names; "lora_A" and "lora_B" make
+ * a pair, everything else replaces a tensor of the checkpoint (modules_to_save). */
 #include "model/lora_file.h"
 
 #include "base/file.h"
@@ -90,8 +90,8 @@ static bool is_target(const struct lora_file *f, const struct module *m)
     return lora_config_targets(f->config, str_cstr(&other));
 }
 
-static int add_pair(struct lora_file *f, const char *name, size_t n, const struct tensor *t, bool is_b,
-                    struct err *err)
+static int add_pair(struct lora_file *f, const char *name, size_t n, const struct tensor *t,
+                    bool is_b, struct err *err)
 {
     AUTO_FREE char *plain = plain_name(name, n);
     struct module *m = NULL;
@@ -107,10 +107,11 @@ static int add_pair(struct lora_file *f, const char *name, size_t n, const struc
         *m = (struct module){mem_strdup(plain), mem_strndup(name, n), {0}, false};
     }
     if (t->rank != 2 || t->dtype > TENSOR_F16)
-        return err_set(err, -ENOTSUP,
-                       "%.120s has a lora_%c of rank %d stored as %s; only linear layers in F32, BF16 "
-                       "or F16 are supported.",
-                       m->trained_name, is_b ? 'B' : 'A', t->rank, tensor_dtype_name(t->dtype));
+        return err_set(
+            err, -ENOTSUP,
+            "%.120s has a lora_%c of rank %d stored as %s; only linear layers in F32, BF16 "
+            "or F16 are supported.",
+            m->trained_name, is_b ? 'B' : 'A', t->rank, tensor_dtype_name(t->dtype));
     const struct tensor **slot = is_b ? &m->pair.b : &m->pair.a;
     if (*slot)
         return err_set(err, -EINVAL, "%.120s has two lora_%c.", m->trained_name, is_b ? 'B' : 'A');
@@ -118,16 +119,22 @@ static int add_pair(struct lora_file *f, const char *name, size_t n, const struc
     return 0;
 }
 
-static int add_tensor(struct lora_file *f, const char *full, const struct tensor *t, struct err *err)
+static int add_tensor(struct lora_file *f, const char *full, const struct tensor *t,
+                      struct err *err)
 {
     static const struct {
         const char *part, *what;
     } foreign[] = {
-        {"lora_magnitude_vector", "DoRA"}, {"lora_embedding_", "LoRA of an embedding"},
-        {".lora_A.bias", "a bias in LoRA"}, {".lora_B.bias", "a bias in LoRA"},
-        {".hada_", "LoHa"},                {".lokr_", "LoKr"},
-        {".ia3_l", "IA3"},                 {".oft_", "OFT"},
-        {".vera_", "VeRA"},                {".lora_", "another kind of LoRA"},
+        {"lora_magnitude_vector", "DoRA"},
+        {"lora_embedding_", "LoRA of an embedding"},
+        {".lora_A.bias", "a bias in LoRA"},
+        {".lora_B.bias", "a bias in LoRA"},
+        {".hada_", "LoHa"},
+        {".lokr_", "LoKr"},
+        {".ia3_l", "IA3"},
+        {".oft_", "OFT"},
+        {".vera_", "VeRA"},
+        {".lora_", "another kind of LoRA"},
     };
     const char *name = full + strlen(PREFIX);
     size_t n = strlen(full);
@@ -142,11 +149,11 @@ static int add_tensor(struct lora_file *f, const char *full, const struct tensor
         return add_pair(f, name, n - k, t, true, err);
     for (size_t i = 0; i < N_ELEMENTS(foreign); i++)
         if (strstr(name, foreign[i].part))
-            return err_set(err, -ENOTSUP, "Tensor %.120s belongs to %s, which is not supported.", full,
-                           foreign[i].what);
+            return err_set(err, -ENOTSUP, "Tensor %.120s belongs to %s, which is not supported.",
+                           full, foreign[i].what);
     if (t->dtype > TENSOR_F16)
-        return err_set(err, -ENOTSUP, "Tensor %.120s is stored as %s; expected F32, BF16 or F16.", full,
-                       tensor_dtype_name(t->dtype));
+        return err_set(err, -ENOTSUP, "Tensor %.120s is stored as %s; expected F32, BF16 or F16.",
+                       full, tensor_dtype_name(t->dtype));
     f->saved = mem_realloc(f->saved, sizeof(*f->saved) * (size_t)(f->n_saved + 1));
     f->saved[f->n_saved++] = (struct saved){plain_name(name, n), t, false};
     return 0;
@@ -181,7 +188,8 @@ static int read_all(struct lora_file *f, const char *dir, struct err *err)
         return r;
     if (access(weights, F_OK) != 0 && access(pickle, F_OK) == 0)
         return err_set(err, -ENOTSUP,
-                       "%s is a Python pickle, which can run programs; save it as safetensors.", pickle);
+                       "%s is a Python pickle, which can run programs; save it as safetensors.",
+                       pickle);
     if ((r = safetensors_open_file(dir, "adapter_model.safetensors", &f->st, err)) < 0)
         return r;
     for (int i = 0; i < safetensors_count(f->st) && r == 0; i++) {

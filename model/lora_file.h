@@ -1,5 +1,6 @@
 /* An adapter as PEFT (and ms-swift through it) writes it: a folder with adapter_config.json and
- * adapter_model.safetensors. What would change the result and is not done here is refused by name. */
+ * adapter_model.safetensors. What would change the result and is not done here is refused by name.
+ */
 #ifndef DESKHAND_MODEL_LORA_FILE_H
 #define DESKHAND_MODEL_LORA_FILE_H
 

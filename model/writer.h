@@ -5,7 +5,7 @@
 #include "base/str.h"
 
 struct writer {
-    const char *const *stop; /* NULL-terminated list, may be NULL */
+    const char *const *stop;                                 /* NULL-terminated list, may be NULL */
     void (*on_text)(void *user, const char *text, size_t n); /* may be NULL */
     void *user;
     struct str raw;  /* bytes of the tokens */

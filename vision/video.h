@@ -10,9 +10,9 @@
  * fetch_video): two a second, an even number of 4 to 768, evenly spread from the first to the last,
  * each of 128 to 768 visual tokens, all of them at most nine tenths of 128,000. */
 struct video_plan {
-    int n;      /* frames to take */
-    int *index; /* [n], 0 .. of the recording, owned */
-    int w, h;   /* size of each for the model */
+    int n;                 /* frames to take */
+    int *index;            /* [n], 0 .. of the recording, owned */
+    int w, h;              /* size of each for the model */
     float second_per_grid; /* from one pair of taken frames to the next */
 };
 int video_plan(int n_frames, double fps, int w, int h, const struct image_spec *spec,

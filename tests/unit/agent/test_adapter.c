@@ -18,14 +18,15 @@
 
 static const char *tiny_dir, *lora_dir;
 
-static void wake(void *user)
-{
-}
+static void wake(void *user) {}
 
 static struct news *ask(struct worker *w, const char *lora, float scale)
 {
-    struct job j = {.kind = JOB_ASK, .text = mem_strdup("What is this?"), .max_tokens = 20,
-                    .lora = mem_strdup(lora), .lora_scale = scale};
+    struct job j = {.kind = JOB_ASK,
+                    .text = mem_strdup("What is this?"),
+                    .max_tokens = 20,
+                    .lora = mem_strdup(lora),
+                    .lora_scale = scale};
     int64_t until = clock_now_us() + 60000000;
     assert_int_equal(frame_alloc(&j.frame, 112, 112), 0);
     memset(j.frame.rgb, 90, 112 * 112 * 3);
@@ -52,7 +53,8 @@ static void a_job_names_its_adapter(void **state)
     if (worker_open(tiny_dir, &o, wake, NULL, &w, &err) < 0)
         fail_msg("%s", err.text);
     struct news *plain = ask(w, NULL, 0), *mine = ask(w, "mine", 0), *other = ask(w, "wide", 0);
-    struct news *again = ask(w, NULL, 0), *scaled = ask(w, "wide", 0.01f), *none = ask(w, "text", 0);
+    struct news *again = ask(w, NULL, 0), *scaled = ask(w, "wide", 0.01f),
+                *none = ask(w, "text", 0);
     assert_int_equal(plain->kind, NEWS_DONE);
     assert_int_equal(mine->kind, NEWS_DONE);
     assert_string_equal(plain->text, again->text);
@@ -74,8 +76,8 @@ static void a_job_names_its_adapter(void **state)
 static int open_with(const char *const *adapters, int n, struct err *err)
 {
     char state[] = "/tmp/deskhand-adapter-XXXXXX";
-    struct agent_options o = {.model_dir = tiny_dir, .display = ":65000", .n_threads = 1,
-                              .n_adapters = n};
+    struct agent_options o = {
+        .model_dir = tiny_dir, .display = ":65000", .n_threads = 1, .n_adapters = n};
     struct agent *a = NULL;
     assert_non_null(mkdtemp(state));
     o.state_dir = state;

@@ -1,4 +1,5 @@
-/* The second look: the crop lies where it says, and an answer in it comes back to the very pixel. */
+/* The second look: the crop lies where it says, and an answer in it comes back to the very pixel.
+ */
 #include "actions/action.h"
 #include "agent/prompt.h"
 #include "agent/worker.h"
@@ -151,9 +152,7 @@ static void what_cannot_be_zoomed_is_refused(void **state)
     frame_done(&f);
 }
 
-static void wake(void *user)
-{
-}
+static void wake(void *user) {}
 
 static struct news *ground(struct worker *w, const struct frame *f, bool zoom)
 {

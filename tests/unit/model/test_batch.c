@@ -1,5 +1,5 @@
-/* Several requests at once give the replies that each gives alone, token for token and with the same
- * log probabilities, whatever joins, leaves, fails or has another adapter in between. */
+/* Several requests at once give the replies that each gives alone, token for token and with the
+ * same log probabilities, whatever joins, leaves, fails or has another adapter in between. */
 #include "actions/grammar.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -53,7 +53,8 @@ static void ask_init(struct ask *a, int i, int patch_size)
     uint32_t seed = (uint32_t)i + 1;
 
     memset(a, 0, sizeof(*a));
-    a->picture = (struct patches){1, 4 + 2 * (i % 3), 6, 1, patch_size, 2, 0, NULL, 500 + (uint64_t)i};
+    a->picture =
+        (struct patches){1, 4 + 2 * (i % 3), 6, 1, patch_size, 2, 0, NULL, 500 + (uint64_t)i};
     size_t n = (size_t)(a->picture.grid_h * 6) * (size_t)patches_n_cols(&a->picture);
     a->picture.rows = mem_aligned(sizeof(float) * n);
     for (size_t k = 0; k < n; k++) {
@@ -65,11 +66,16 @@ static void ask_init(struct ask *a, int i, int patch_size)
         snprintf(a->text + strlen(a->text), sizeof(a->text) - strlen(a->text), " row %d", k);
     a->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &a->picture};
     a->parts[1] = (struct vlm_part){VLM_TEXT, a->text, NULL};
-    a->message = (struct vlm_message){"user", i % 4 == 3 ? a->parts + 1 : a->parts, i % 4 == 3 ? 1 : 2};
+    a->message =
+        (struct vlm_message){"user", i % 4 == 3 ? a->parts + 1 : a->parts, i % 4 == 3 ? 1 : 2};
     a->limits = (struct grammar_limits){168, 168};
     a->grammar = grammar_action(&a->limits);
-    a->r = (struct vlm_request){.messages = &a->message, .n_messages = 1, .logprobs = true,
-                                .max_tokens = 8 + 13 * (i % 4), .n_draft = -1, .seed = seed};
+    a->r = (struct vlm_request){.messages = &a->message,
+                                .n_messages = 1,
+                                .logprobs = true,
+                                .max_tokens = 8 + 13 * (i % 4),
+                                .n_draft = -1,
+                                .seed = seed};
     if (i % 3 == 0)
         a->r.grammar = &a->grammar;
     if (i % 5 == 4) {
@@ -246,7 +252,8 @@ static void adapters_are_not_mixed(void **state)
     static const char *const names[] = {NULL, "text", "wide", "saved"};
     char *dirs[4];
     struct vlm_adapter adapters[3];
-    struct vlm_options o = {.n_threads = 2, .precision = "f32", .adapters = adapters, .n_adapters = 3};
+    struct vlm_options o = {
+        .n_threads = 2, .precision = "f32", .adapters = adapters, .n_adapters = 3};
     struct ask a[8];
     struct vlm_reply want[8], y;
     struct vlm_batch *b;
@@ -321,9 +328,10 @@ static int measure(void)
         while (vlm_batch_next(b, &number, &y, &err) == 1)
             vlm_reply_done(&y);
         batch_us = clock_now_us() - start;
-        printf("8 requests, %d tokens: one after the other %.1f ms, together %.1f ms (%.2f times)\n",
-               n_tokens, (double)alone_us / 1e3, (double)batch_us / 1e3,
-               (double)alone_us / (double)batch_us);
+        printf(
+            "8 requests, %d tokens: one after the other %.1f ms, together %.1f ms (%.2f times)\n",
+            n_tokens, (double)alone_us / 1e3, (double)batch_us / 1e3,
+            (double)alone_us / (double)batch_us);
     }
     return 0;
 }

@@ -42,7 +42,14 @@ static int teardown(void **state)
 /* The formula of tiny.py. */
 static struct patches picture(int t, int h, int w, int n_temporal, int salt, double seconds)
 {
-    struct patches p = {t, h, w, n_temporal, 4, 2, (float)seconds, NULL,
+    struct patches p = {t,
+                        h,
+                        w,
+                        n_temporal,
+                        4,
+                        2,
+                        (float)seconds,
+                        NULL,
                         (uint64_t)(salt + 1) << 8 ^ (uint64_t)n_temporal};
     size_t n = (size_t)(t * h * w) * (size_t)patches_n_cols(&p);
 
@@ -94,8 +101,8 @@ static void check(size_t number, const json_t *row)
                      got_pos[i], at(pos, (size_t)i));
     double largest = json_number_value(json_object_get(row, "largest")), worst = 0;
     for (size_t i = 0; i < json_array_size(logits); i++)
-        worst = fmax(worst, fabs((double)got[i * STRIDE] -
-                                 json_number_value(json_array_get(logits, i))));
+        worst = fmax(worst,
+                     fabs((double)got[i * STRIDE] - json_number_value(json_array_get(logits, i))));
     if (!(worst <= TOLERANCE * largest))
         fail_msg("case %zu: logits differ by %g of %g", number, worst, largest);
     for (size_t i = 0; i < n_parts; i++)

@@ -60,8 +60,8 @@ static int setup(void **state)
     f.parts[5] = (struct vlm_part){VLM_TEXT, "what moves?", NULL};
     f.messages[0] = (struct vlm_message){"system", &f.system, 1};
     f.messages[1] = (struct vlm_message){"user", f.parts, 6};
-    f.r = (struct vlm_request){.messages = f.messages, .n_messages = 2, .max_tokens = 24,
-                               .logprobs = true};
+    f.r = (struct vlm_request){
+        .messages = f.messages, .n_messages = 2, .max_tokens = 24, .logprobs = true};
     return 0;
 }
 
@@ -81,8 +81,8 @@ static int open_with(int first, int n, bool merge, const char *precision, struct
 {
     struct vlm_adapter adapters[N_ELEMENTS(names)];
     char *dirs[N_ELEMENTS(names)];
-    struct vlm_options o = {.n_threads = 2, .precision = precision, .adapters = adapters,
-                            .n_adapters = n};
+    struct vlm_options o = {
+        .n_threads = 2, .precision = precision, .adapters = adapters, .n_adapters = n};
 
     for (int i = 0; i < n; i++) {
         dirs[i] = file_join(lora_dir, names[first + i]);
@@ -120,7 +120,8 @@ static double distance(const json_t *want, const float *got)
 static void check(struct vlm *m, const char *adapter, const char *key)
 {
     const json_t *want = json_object_get(expected, key);
-    const json_t *reply = json_object_get(want, "reply"), *probs = json_object_get(want, "logprobs");
+    const json_t *reply = json_object_get(want, "reply"),
+                 *probs = json_object_get(want, "logprobs");
     struct vlm_request r = f.r;
     struct vlm_reply y;
     struct err err = {0};
@@ -221,8 +222,8 @@ static struct vlm_reply generate(struct vlm *m, const char *adapter, float scale
     return y;
 }
 
-/* Keys and values belong to the adapter that made them; features of pictures only to one that changes
- * the tower. */
+/* Keys and values belong to the adapter that made them; features of pictures only to one that
+ * changes the tower. */
 static void caches_are_kept_apart(void **state)
 {
     struct vlm *m = open_all("f32");
@@ -259,7 +260,8 @@ static void an_unknown_name_is_told_the_known_ones(void **state)
     vlm_close(m);
 }
 
-/* A copy of an adapter with its configuration or its header changed; opening must fail with the word. */
+/* A copy of an adapter with its configuration or its header changed; opening must fail with the
+ * word. */
 static void refuses(const char *name, const char *from, const char *to, bool in_weights,
                     const char *word)
 {

@@ -73,7 +73,8 @@ static int first_difference(const struct step *a, const struct step *b, int *ret
     struct err err = {0};
     int na, nb, i = 0, pad = -1;
 
-    if (vlm_prompt(m, &a->r, &ia, &pa, &na, &err) < 0 || vlm_prompt(m, &b->r, &ib, &pb, &nb, &err) < 0)
+    if (vlm_prompt(m, &a->r, &ia, &pa, &na, &err) < 0 ||
+        vlm_prompt(m, &b->r, &ib, &pb, &nb, &err) < 0)
         fail_msg("%s", err.text);
     for (int k = 1; k < na && pad < 0; k++)
         if (ia[k] == ia[k - 1] && ia[k] == ia[k + 1])
@@ -126,13 +127,13 @@ static void keys_of(int layer, int pos, float *ret)
     const float *k = kv->k;
 
     for (int j = 0; j < kv->d_head; j++)
-        ret[j] = k[(size_t)(pos - pos % 32) * (size_t)kv->d_head + (size_t)j * 32 +
-                   (size_t)(pos % 32)];
+        ret[j] =
+            k[(size_t)(pos - pos % 32) * (size_t)kv->d_head + (size_t)j * 32 + (size_t)(pos % 32)];
 }
 
-/* The same words at the same positions behind two pictures: in the first layer their keys are equal,
- * because these know only the word and its place; from the second on each has seen the picture. So no
- * key behind a changed picture may be kept, whatever the text. */
+/* The same words at the same positions behind two pictures: in the first layer their keys are
+ * equal, because these know only the word and its place; from the second on each has seen the
+ * picture. So no key behind a changed picture may be kept, whatever the text. */
 static void words_behind_another_picture_have_other_keys(void **state)
 {
     struct step a, b;

@@ -71,8 +71,8 @@ static void step_init(struct step *s, int i)
     struct err err = {0};
 
     memset(s, 0, sizeof(*s));
-    if (patch_from_frame(&f, vlm_image_spec(m), &s->picture, &s->limits.image_w,
-                         &s->limits.image_h, &err) < 0)
+    if (patch_from_frame(&f, vlm_image_spec(m), &s->picture, &s->limits.image_w, &s->limits.image_h,
+                         &err) < 0)
         fail_msg("%s", err.text);
     frame_done(&f);
     snprintf(s->text, sizeof(s->text), AGENT, goals[i % (int)N_ELEMENTS(goals)],
@@ -83,8 +83,11 @@ static void step_init(struct step *s, int i)
     s->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &s->picture};
     s->parts[1] = (struct vlm_part){VLM_TEXT, s->text, NULL};
     s->message = (struct vlm_message){"user", s->parts, 2};
-    s->r = (struct vlm_request){.messages = &s->message, .n_messages = 1, .max_tokens = 120,
-                                .grammar = &s->grammar, .logprobs = true};
+    s->r = (struct vlm_request){.messages = &s->message,
+                                .n_messages = 1,
+                                .max_tokens = 120,
+                                .grammar = &s->grammar,
+                                .logprobs = true};
 }
 
 static struct vlm_reply generate(const struct vlm_request *r)
@@ -228,7 +231,8 @@ static void the_latest_and_longest_ending_is_guessed_from(void **state)
     assert_int_equal(draft_guess(&d, 7, got), 0);
 }
 
-/* Every round has an engine of its own, so that no reply is guessed from an earlier run of itself. */
+/* Every round has an engine of its own, so that no reply is guessed from an earlier run of itself.
+ */
 static int measure(void)
 {
     enum { N = 24, ROUNDS = 3 };

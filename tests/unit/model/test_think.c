@@ -109,7 +109,9 @@ static void no_thought_is_said_in_the_words_of_the_release(void **state)
         struct vlm_part a = {VLM_TEXT, "Hi", NULL}, b = {VLM_TEXT, "Hello", NULL},
                         c = {VLM_TEXT, rows[i].last, NULL};
         struct vlm_message messages[] = {{"user", &a, 1}, {"assistant", &b, 1}, {"user", &c, 1}};
-        struct vlm_request r = {.messages = messages, .n_messages = 3, .prefill = rows[i].prefill,
+        struct vlm_request r = {.messages = messages,
+                                .n_messages = 3,
+                                .prefill = rows[i].prefill,
                                 .think = VLM_THINK_OFF};
         char want[512];
         snprintf(want, sizeof(want),
@@ -195,9 +197,7 @@ static struct vlm_reply generate(const struct vlm_request *r)
 }
 
 /* Anything, without an end. */
-static void ramble_start(const void *data, void *state)
-{
-}
+static void ramble_start(const void *data, void *state) {}
 
 static bool ramble_step(const void *data, void *state, uint8_t byte)
 {
@@ -217,16 +217,21 @@ static bool closes_as_if_prompted(const char *prefill, int budget, int n_draft)
 {
     struct vlm_part part = {VLM_TEXT, "Where is the button?", NULL};
     struct vlm_message message = {"user", &part, 1};
-    struct vlm_request r = {.messages = &message, .n_messages = 1, .prefill = prefill,
-                            .grammar = &ramble, .max_tokens = 60, .max_think_tokens = budget,
-                            .n_draft = n_draft, .logprobs = true};
+    struct vlm_request r = {.messages = &message,
+                            .n_messages = 1,
+                            .prefill = prefill,
+                            .grammar = &ramble,
+                            .max_tokens = 60,
+                            .max_think_tokens = budget,
+                            .n_draft = n_draft,
+                            .logprobs = true};
     struct err err = {0};
     struct vlm_reply a = generate(&r), b;
     AUTO_FREE int32_t *ids = NULL;
     bool same = a.think_cut;
     int n;
 
-    if (a.think_cut) { /* otherwise the model closed it in time */
+    if (a.think_cut) {                                   /* otherwise the model closed it in time */
         assert_in_range(a.n_think, budget, budget + 10); /* the closing's own tokens on top */
         char *close = strstr(a.text, "</think>\n\n");
         assert_non_null(close);
@@ -266,8 +271,8 @@ static void a_budget_closes_the_thought(void **state)
 
     struct vlm_part part = {VLM_TEXT, "Where is the button?", NULL};
     struct vlm_message message = {"user", &part, 1};
-    struct vlm_request r = {.messages = &message, .n_messages = 1, .prefill = "<think>",
-                            .max_tokens = 20};
+    struct vlm_request r = {
+        .messages = &message, .n_messages = 1, .prefill = "<think>", .max_tokens = 20};
     struct vlm_reply y = generate(&r);
     assert_false(y.think_cut); /* no budget */
     vlm_reply_done(&y);
@@ -295,7 +300,7 @@ static bool babble_step(const void *data, void *state, uint8_t byte)
 {
     const struct babble *b = data;
     struct babble_state *s = state;
-    if (s->at < 7 && byte != (uint8_t)"<think>"[s->at])
+    if (s->at < 7 && byte != (uint8_t) "<think>"[s->at])
         return false;
     s->at++;
     return b->action.step(b->action.data, s->inner, byte);
@@ -316,16 +321,20 @@ static void an_action_follows_the_longest_thought(void **state)
 {
     struct grammar_limits limits = {420, 308};
     struct babble b = {grammar_action(&limits)};
-    struct grammar g = {sizeof(struct babble_state), &b, babble_start, babble_step, babble_end,
-                        babble_free};
+    struct grammar g = {
+        sizeof(struct babble_state), &b, babble_start, babble_step, babble_end, babble_free};
     struct vlm_part part = {VLM_TEXT, "Click OK.", NULL};
     struct vlm_message message = {"user", &part, 1};
     int n_cut = 0;
 
     assert_true(b.action.state_size <= sizeof(((struct babble_state *)0)->inner));
     for (uint64_t seed = 1; seed <= 6; seed++) {
-        struct vlm_request r = {.messages = &message, .n_messages = 1, .max_tokens = 400,
-                                .max_think_tokens = 8, .grammar = &g, .seed = seed,
+        struct vlm_request r = {.messages = &message,
+                                .n_messages = 1,
+                                .max_tokens = 400,
+                                .max_think_tokens = 8,
+                                .grammar = &g,
+                                .seed = seed,
                                 .temperature = 1.6f};
         struct vlm_reply y = generate(&r);
         struct action action = {0};
@@ -365,8 +374,12 @@ static void a_grammar_without_thoughts_stays_obeyed(void **state)
     struct grammar g = {sizeof(int), NULL, digits_start, digits_step, digits_end, babble_free};
     struct vlm_part part = {VLM_TEXT, "Count.", NULL};
     struct vlm_message message = {"user", &part, 1};
-    struct vlm_request r = {.messages = &message, .n_messages = 1, .prefill = "<think>",
-                            .max_tokens = 40, .max_think_tokens = 3, .grammar = &g};
+    struct vlm_request r = {.messages = &message,
+                            .n_messages = 1,
+                            .prefill = "<think>",
+                            .max_tokens = 40,
+                            .max_think_tokens = 3,
+                            .grammar = &g};
 
     struct vlm_reply y = generate(&r);
     assert_false(y.think_cut);
