@@ -119,6 +119,10 @@ static const struct {
     {"runtime_config", ANY, NULL},
     {"peft_version", ANY, NULL},
     {"ensure_weight_tying", ANY, NULL},
+    /* ms-swift's own: of training */
+    {"lora_dtype", ANY, NULL},
+    {"lorap_lr_ratio", ANY, NULL},
+    {"lorap_emb_lr", ANY, NULL},
     {"fan_in_fan_out", EMPTY, "transposed weights"},
     {"use_dora", EMPTY, "DoRA"},
     {"use_qalora", EMPTY, "QALoRA"},

@@ -323,6 +323,7 @@ static void what_is_not_done_is_refused_by_name(void **state)
             "pissa");
     refuses("text", "\"revision\": null", "\"use_newlora\": true", false, "use_newlora");
     refuses("text", "\"revision\": null", "\"use_newlora\": false", false, NULL);
+    refuses("text", "\"revision\": null", "\"lorap_emb_lr\": 1e-06", false, NULL);
     refuses("text", "\"trainable_token_indices\": null", "\"trainable_token_indices\": [1]", false,
             "single trained tokens");
     refuses("text", "\"r\": 4", "\"r\": 5", false, "rank 4");
