@@ -33,8 +33,8 @@ struct cli {
 };
 
 struct command {
-    /* name: a word, or two ("model info"); arg: "GOAL", "[TASK]", "IN OUT" or NULL; options: "json limit
-     * ..." */
+    /* name: a word, or two ("model info"); arg: "GOAL", "[TASK]", "IN OUT" or NULL; options: "json
+     * limit ..." */
     const char *name, *arg, *options;
     const char *summary;
     int (*run)(const struct cli *c); /* returns an enum cli_exit */

@@ -1,8 +1,8 @@
 /* deskhand model: looks at checkpoints. Like bench it opens models itself; a daemon is not asked.
  *
- * `verify` catches what a loader cannot: pictures that are silently dropped. It shows the model a red, a
- * green and a blue picture with the same question. Features and logits must differ; and if the model
- * answers with colours at all, every answer must be the right one. */
+ * `verify` catches what a loader cannot: pictures that are silently dropped. It shows the model a
+ * red, a green and a blue picture with the same question. Features and logits must differ; and if
+ * the model answers with colours at all, every answer must be the right one. */
 #include "client/cli.h"
 
 #include "base/mem.h"
@@ -40,7 +40,8 @@ static void progress_on(const struct cli *c)
 int cmd_model(const struct cli *c)
 {
     if (c->arg)
-        return cli_fail(c, CLI_USAGE, "there is no command \"model %s\": see deskhand help model", c->arg);
+        return cli_fail(c, CLI_USAGE, "there is no command \"model %s\": see deskhand help model",
+                        c->arg);
     cli_usage(stdout, command_find("model"));
     return CLI_OK;
 }
@@ -51,7 +52,8 @@ static void put_shape(const json_t *shape)
 {
     size_t i;
     json_t *n;
-    json_array_foreach(shape, i, n) printf("%s%lld", i ? " x " : "", (long long)json_integer_value(n));
+    json_array_foreach(shape, i, n)
+        printf("%s%lld", i ? " x " : "", (long long)json_integer_value(n));
 }
 
 static void put_config(const json_t *j, long n_tokens)
@@ -60,11 +62,13 @@ static void put_config(const json_t *j, long n_tokens)
     printf("language model   %ld layers of %ld, %ld heads (%ld for keys) of %ld, inner %ld\n",
            cli_int(j, "layers"), cli_int(j, "hidden_size"), cli_int(j, "heads"),
            cli_int(j, "kv_heads"), cli_int(j, "head_dim"), cli_int(j, "intermediate_size"));
-    printf("vocabulary       %ld tokens in %ld rows%s; context %ld\n", n_tokens, cli_int(j, "vocab"),
+    printf("vocabulary       %ld tokens in %ld rows%s; context %ld\n", n_tokens,
+           cli_int(j, "vocab"),
            json_is_true(json_object_get(j, "tied_embeddings")) ? ", head tied to them" : "",
            cli_int(j, "context"));
     if (v)
-        printf("vision tower     %ld blocks of %ld, %ld heads, inner %ld; patches of %ld, windows of %ld\n",
+        printf("vision tower     %ld blocks of %ld, %ld heads, inner %ld; patches of %ld, windows "
+               "of %ld\n",
                cli_int(v, "depth"), cli_int(v, "hidden_size"), cli_int(v, "heads"),
                cli_int(v, "intermediate_size"), cli_int(v, "patch"), cli_int(v, "window"));
     else
@@ -97,11 +101,10 @@ int cmd_model_info(const struct cli *c)
     printf("values           %.1f million in %.1f MB\n",
            (double)json_integer_value(json_object_get(j, "n_values")) / 1e6,
            (double)json_integer_value(json_object_get(j, "bytes")) / 1e6);
-    json_array_foreach(json_object_get(j, "types"), i, row)
-        printf("%-16s %5ld tensors, %10.1f million values, %10.1f MB\n", cli_text(row, "type"),
-               cli_int(row, "tensors"),
-               (double)json_integer_value(json_object_get(row, "values")) / 1e6,
-               (double)json_integer_value(json_object_get(row, "bytes")) / 1e6);
+    json_array_foreach(json_object_get(j, "types"), i, row) printf(
+        "%-16s %5ld tensors, %10.1f million values, %10.1f MB\n", cli_text(row, "type"),
+        cli_int(row, "tensors"), (double)json_integer_value(json_object_get(row, "values")) / 1e6,
+        (double)json_integer_value(json_object_get(row, "bytes")) / 1e6);
     json_array_foreach(json_object_get(j, "tensors"), i, row)
     {
         if (!c->verbose)
@@ -163,7 +166,9 @@ static int ask(struct vlm *m, struct pictures *s, struct err *err)
     for (int i = 0; i < VERIFY_COLOURS && r == 0; i++) {
         struct vlm_part parts[] = {{VLM_IMAGE, NULL, &s->p[i]}, {VLM_TEXT, question, NULL}};
         struct vlm_message message = {"user", parts, 2};
-        struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = 24,
+        struct vlm_request q = {.messages = &message,
+                                .n_messages = 1,
+                                .max_tokens = 24,
                                 .prefill = "<think>\n</think>\n\n"};
         struct vlm_reply reply = {0};
         if ((r = vlm_encode_image(m, &s->p[i], &s->features[i], err)) < 0 ||
@@ -187,13 +192,17 @@ static json_t *judge(const struct pictures *s, json_t *faults)
     for (int i = 0; i < VERIFY_COLOURS; i++)
         json_array_append_new(answers, json_string(s->answer[i]));
     return json_pack("{s:f, s:f, s:o, s:b}", "features_apart", isfinite(features) ? features : 0.0,
-                     "logits_apart", isfinite(logits) ? logits : 0.0, "answers", answers, "named", named);
+                     "logits_apart", isfinite(logits) ? logits : 0.0, "answers", answers, "named",
+                     named);
 }
 
 static int check_pictures(const struct cli *c, json_t *j, struct err *err)
 {
-    struct vlm_options o = {.n_threads = (int)c->threads, .mmproj = c->mmproj, .n_ctx = 0,
-                            .on_progress = tell, .user = (void *)"loading"};
+    struct vlm_options o = {.n_threads = (int)c->threads,
+                            .mmproj = c->mmproj,
+                            .n_ctx = 0,
+                            .on_progress = tell,
+                            .user = (void *)"loading"};
     struct pictures s = {0};
     struct vlm *m;
     int r = vlm_open(c->arg, &o, &m, err);
@@ -220,12 +229,13 @@ static void put_verdict(const json_t *j)
     if (!json_is_true(json_object_get(j, "reads_pictures")))
         printf("no vision tower: pictures not checked\n");
     else if (p)
-        printf("red, green and blue pictures: features at least %.2g apart, logits %.2g; colours %s\n",
-               json_number_value(json_object_get(p, "features_apart")),
-               json_number_value(json_object_get(p, "logits_apart")),
-               json_is_true(json_object_get(p, "named"))
-                   ? "named"
-                   : "not named (this model does not answer such questions)");
+        printf(
+            "red, green and blue pictures: features at least %.2g apart, logits %.2g; colours %s\n",
+            json_number_value(json_object_get(p, "features_apart")),
+            json_number_value(json_object_get(p, "logits_apart")),
+            json_is_true(json_object_get(p, "named"))
+                ? "named"
+                : "not named (this model does not answer such questions)");
     json_array_foreach(faults, i, row)
     {
         printf("FAULT  ");
@@ -276,8 +286,10 @@ int cmd_model_quantize(const struct cli *c)
     const char *const types[] = {c->type, c->vision_type};
     for (size_t i = 0; i < N_ELEMENTS(types); i++)
         if (types[i] && !tool_is_type(types[i]))
-            return cli_fail(c, CLI_USAGE, "the type \"%s\" cannot be written: see deskhand help model "
-                                          "quantize", types[i]);
+            return cli_fail(c, CLI_USAGE,
+                            "the type \"%s\" cannot be written: see deskhand help model "
+                            "quantize",
+                            types[i]);
     progress_on(c);
     if (tool_convert(c->arg, c->mmproj, c->type, c->vision_type, c->lora, c->arg2, &p, &err) < 0)
         return cli_fail(c, CLI_FAILED, "%s", err.text);
@@ -297,7 +309,8 @@ int cmd_model_merge(const struct cli *c)
     struct cli with = *c;
 
     if (!c->lora)
-        return cli_fail(c, CLI_USAGE, "deskhand model merge-lora wants --lora, the adapter's folder");
+        return cli_fail(c, CLI_USAGE,
+                        "deskhand model merge-lora wants --lora, the adapter's folder");
     if (!c->type)
         with.type = "bf16";
     return cmd_model_quantize(&with);

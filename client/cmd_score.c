@@ -1,9 +1,11 @@
-/* deskhand model perplexity: how well a model expects the answers of a data set, in ms-swift's JSONL: a line is
- * {"messages": [{"role", "content"}], "images": [...], "objects": {"ref", "bbox", "bbox_type", "image_id"}},
- * with <image>, <ref-object> and <bbox> in the contents. Every assistant's turn is an answer to all before it.
+/* deskhand model perplexity: how well a model expects the answers of a data set, in ms-swift's
+ * JSONL: a line is
+ * {"messages": [{"role", "content"}], "images": [...], "objects": {"ref", "bbox", "bbox_type",
+ * "image_id"}}, with <image>, <ref-object> and <bbox> in the contents. Every assistant's turn is an
+ * answer to all before it.
  *
- * Boxes are scaled to the picture as the model sees it and written [x1, y1, x2, y2], the way MiMo-VL says them.
- * Digits inside brackets are counted apart: the loss of grounding. */
+ * Boxes are scaled to the picture as the model sees it and written [x1, y1, x2, y2], the way
+ * MiMo-VL says them. Digits inside brackets are counted apart: the loss of grounding. */
 #include "client/cli.h"
 
 #include "base/file.h"
@@ -86,7 +88,8 @@ static int load_pictures(struct vlm *m, struct sample *s, struct err *err)
     {
         struct picture *p = &s->pictures[i];
         struct frame f = {0};
-        const char *name = json_string_value(json_is_object(one) ? json_object_get(one, "path") : one);
+        const char *name =
+            json_string_value(json_is_object(one) ? json_object_get(one, "path") : one);
         if (!name)
             return err_set(err, -EINVAL, "images[%zu] is no path", i);
         AUTO_FREE char *path = name[0] == '/' ? mem_strdup(name) : file_join(s->dir, name);
@@ -134,7 +137,8 @@ static int put_box(struct sample *s, struct str *text, struct err *err)
 
     s->next_box++;
     if ((n != 2 && n != 4) || at < 0 || at >= s->n_pictures)
-        return err_set(err, -EINVAL, "objects.bbox[%d] is no box or point of a picture", s->next_box - 1);
+        return err_set(err, -EINVAL, "objects.bbox[%d] is no box or point of a picture",
+                       s->next_box - 1);
     const struct picture *p = &s->pictures[at];
     for (size_t i = 0; i < n; i++) {
         double v = json_number_value(json_array_get(box, i));
@@ -159,7 +163,8 @@ static int add_content(struct sample *s, const char *c, struct err *err)
                 r = err_set(err, -EINVAL, "more <image> than pictures");
             } else if ((r = add_text(s, &text, err)) == 0) {
                 struct picture *p = &s->pictures[s->next_picture++];
-                r = add_part(s, (struct vlm_part){.kind = VLM_IMAGE, .image = &p->patches}, NULL, err);
+                r = add_part(s, (struct vlm_part){.kind = VLM_IMAGE, .image = &p->patches}, NULL,
+                             err);
             }
         } else if (str_starts(c, "<bbox>")) {
             c += 6;
@@ -229,7 +234,8 @@ static int score_turns(struct vlm *m, struct sample *s, struct totals *ret, stru
         if ((r = add_content(s, content, err)) < 0)
             return r;
         bool is_answer = str_eq(role, "assistant");
-        if (is_answer && s->n_turns && s->n_parts == first + 1 && s->parts[first].kind == VLM_TEXT) {
+        if (is_answer && s->n_turns && s->n_parts == first + 1 &&
+            s->parts[first].kind == VLM_TEXT) {
             struct vlm_request q = {.messages = s->turns, .n_messages = s->n_turns};
             AUTO_FREE struct vlm_token *t = NULL;
             int n;
@@ -237,8 +243,7 @@ static int score_turns(struct vlm *m, struct sample *s, struct totals *ret, stru
                 return r;
             count_answer(m, t, n, ret);
         }
-        s->turns[s->n_turns++] =
-            (struct vlm_message){role, s->parts + first, s->n_parts - first};
+        s->turns[s->n_turns++] = (struct vlm_message){role, s->parts + first, s->n_parts - first};
     }
     return 0;
 }
@@ -256,8 +261,8 @@ static json_t *loss_json(const struct loss *l)
                      l->n ? l->sum / (double)l->n : 0.0);
 }
 
-static int score_line(struct vlm *m, const char *dir, const char *line, size_t n, struct totals *ret,
-                      struct err *err)
+static int score_line(struct vlm *m, const char *dir, const char *line, size_t n,
+                      struct totals *ret, struct err *err)
 {
     json_error_t e;
     struct sample s = {.dir = dir};
@@ -279,7 +284,8 @@ int cmd_model_perplexity(const struct cli *c)
     struct err err = {0};
     struct vlm *m;
     const char *slash = strrchr(c->arg2, '/');
-    AUTO_FREE char *dir = slash ? mem_strndup(c->arg2, (size_t)(slash - c->arg2) + 1) : mem_strdup(".");
+    AUTO_FREE char *dir =
+        slash ? mem_strndup(c->arg2, (size_t)(slash - c->arg2) + 1) : mem_strdup(".");
     char *line = NULL;
     size_t cap = 0;
     long number = 0;
@@ -315,8 +321,8 @@ int cmd_model_perplexity(const struct cli *c)
     if (!t.answers)
         return cli_fail(c, CLI_FAILED, "%s holds no answer of an assistant", c->arg2);
     if (c->json) {
-        json_t *j = json_pack("{s:{s:I, s:o, s:o}}", "result", "answers", (json_int_t)t.answers, "all",
-                              loss_json(&t.all), "grounding", loss_json(&t.digits));
+        json_t *j = json_pack("{s:{s:I, s:o, s:o}}", "result", "answers", (json_int_t)t.answers,
+                              "all", loss_json(&t.all), "grounding", loss_json(&t.digits));
         cli_put_json(stdout, j);
         json_decref(j);
     } else {

@@ -25,7 +25,8 @@ const struct command commands[] = {
     {"eval", "FILE", "json model threads limit agent verbose",
      "how well the model points, on a file in ScreenSpot's layout", cmd_eval},
 #endif
-    {"model", "[COMMAND]", "", "look at checkpoints: info, verify, quantize, merge-lora, perplexity", cmd_model},
+    {"model", "[COMMAND]", "", "look at checkpoints: info, verify, quantize, merge-lora, perplexity",
+     cmd_model},
     {"model info", "PATH", "json mmproj verbose", "what a checkpoint is made of", cmd_model_info},
     {"model verify", "PATH", "json mmproj threads",
      "is every tensor there, finite, and are pictures seen?", cmd_model_verify},

@@ -1,4 +1,5 @@
-/* Judges the control pictures of `deskhand model verify`: plain numbers and texts in, sentences out. */
+/* Judges the control pictures of `deskhand model verify`: plain numbers and texts in, sentences
+ * out. */
 #include "client/verify.h"
 
 #include <math.h>
@@ -52,7 +53,8 @@ static void fault(json_t *faults, const char *text)
     json_array_append_new(faults, j ? j : json_string("colours are named wrongly"));
 }
 
-bool verify_judge(double features, double logits, char *const answers[VERIFY_COLOURS], json_t *faults)
+bool verify_judge(double features, double logits, char *const answers[VERIFY_COLOURS],
+                  json_t *faults)
 {
     int n_named = 0, n_right = 0;
     char text[300];
@@ -62,14 +64,16 @@ bool verify_judge(double features, double logits, char *const answers[VERIFY_COL
         n_right += named(answers[i]) == i;
     }
     if (!(features > 1e-4))
-        fault(faults, "a red, a green and a blue picture have the same features, or features that are no "
-                      "numbers");
+        fault(faults,
+              "a red, a green and a blue picture have the same features, or features that are no "
+              "numbers");
     else if (!(logits > 1e-5))
         fault(faults, "the answer does not depend on the picture: its features are dropped");
     else if (n_named >= 2 && n_right < VERIFY_COLOURS) {
-        snprintf(text, sizeof(text),
-                 "a red, a green and a blue picture were answered \"%.60s\", \"%.60s\" and \"%.60s\"",
-                 answers[0], answers[1], answers[2]);
+        snprintf(
+            text, sizeof(text),
+            "a red, a green and a blue picture were answered \"%.60s\", \"%.60s\" and \"%.60s\"",
+            answers[0], answers[1], answers[2]);
         fault(faults, text);
     }
     return n_named >= 2;

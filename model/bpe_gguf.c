@@ -1,9 +1,10 @@
-/* Reads a tokenizer from GGUF metadata, and writes it. Normal tokens are written in tokenizer.json's printable
- * alphabet, control tokens (<|im_end|>) and the user's own (<think>, if it is one) as plain text.
- * Only Qwen2's kind is known. add_bos is not read: the chat template says where a text begins.
+/* Reads a tokenizer from GGUF metadata, and writes it. Normal tokens are written in
+ * tokenizer.json's printable alphabet, control tokens (<|im_end|>) and the user's own (<think>, if
+ * it is one) as plain text. Only Qwen2's kind is known. add_bos is not read: the chat template says
+ * where a text begins.
  *
- * Text is brought into NFC as in the original tokenizer, which llama.cpp does not do, unless a file of
- * our own says that its tokenizer leaves text as it is. */
+ * Text is brought into NFC as in the original tokenizer, which llama.cpp does not do, unless a file
+ * of our own says that its tokenizer leaves text as it is. */
 #include "model/bpe.h"
 
 #include "base/mem.h"
@@ -32,8 +33,8 @@ static int must_be(const struct gguf *g, const char *key, const char *want, stru
                    str_cstr(&shown), want);
 }
 
-static int read_token(struct bpe *b, const struct gguf *g, int32_t id, struct gguf_text text, int type,
-                      struct err *err)
+static int read_token(struct bpe *b, const struct gguf *g, int32_t id, struct gguf_text text,
+                      int type, struct err *err)
 {
     struct token t = {0};
 
@@ -46,7 +47,8 @@ static int read_token(struct bpe *b, const struct gguf *g, int32_t id, struct gg
         t = (struct token){mem_strndup(text.s, text.n), text.n, type == TYPE_CONTROL, true};
     } else if (type == TYPE_NORMAL) {
         if (!text.n || bpe_decode_letters(text.s, text.n, &t.s, &t.n) < 0)
-            return err_set(err, -EINVAL, "%s: token %d is not in the byte alphabet", gguf_path(g), id);
+            return err_set(err, -EINVAL, "%s: token %d is not in the byte alphabet", gguf_path(g),
+                           id);
         if (t.n == 1)
             b->of_byte[(uint8_t)t.s[0]] = id;
     } else {
@@ -203,8 +205,9 @@ int bpe_write_gguf(const struct bpe *b, int n_tokens, struct gguf_out *w, struct
     struct str s = {0};
 
     if (!b->is_qwen)
-        return err_set(err, -ENOTSUP, "the tokenizer does not cut text as Qwen2's does, and GGUF has no "
-                                      "name for its way");
+        return err_set(err, -ENOTSUP,
+                       "the tokenizer does not cut text as Qwen2's does, and GGUF has no "
+                       "name for its way");
     int n = MAX(n_tokens, b->n_tokens);
     AUTO_FREE int *types = mem_alloc(sizeof(*types) * (size_t)n);
     gguf_out_string(w, "tokenizer.ggml.model", "gpt2");
@@ -213,7 +216,10 @@ int bpe_write_gguf(const struct bpe *b, int n_tokens, struct gguf_out *w, struct
     gguf_out_texts(w, "tokenizer.ggml.tokens", (size_t)n);
     for (int i = 0; i < n; i++) {
         const struct token *t = i < b->n_tokens && b->tokens[i].s ? &b->tokens[i] : NULL;
-        types[i] = !t ? TYPE_UNUSED : t->special ? TYPE_CONTROL : t->added ? TYPE_USER : TYPE_NORMAL;
+        types[i] = !t           ? TYPE_UNUSED
+                   : t->special ? TYPE_CONTROL
+                   : t->added   ? TYPE_USER
+                                : TYPE_NORMAL;
         str_reset(&s);
         if (!t)
             str_printf(&s, "[PAD%d]", i);

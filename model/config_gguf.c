@@ -137,8 +137,10 @@ static void read_text(struct vlm_config *c, struct reader *r)
     int even = c->d_model % c->n_heads ? -1 : c->d_model / c->n_heads;
     c->d_head = integer(r, "%.attention.key_length", 2, 1024, even);
     if (r->rc == 0 && (c->d_head < 2 || c->d_head > 1024 || c->d_head % 2))
-        r->rc = err_set(r->err, -EINVAL, "%s: heads of %d values, expected an even number from 2 to "
-                                         "1024", gguf_path(r->g), c->d_head);
+        r->rc = err_set(r->err, -EINVAL,
+                        "%s: heads of %d values, expected an even number from 2 to "
+                        "1024",
+                        gguf_path(r->g), c->d_head);
     if (r->rc == 0 && (integer(r, "%.attention.value_length", 2, 1024, c->d_head) != c->d_head ||
                        integer(r, "%.rope.dimension_count", 2, 1024, c->d_head) != c->d_head))
         refuse(r, "keys, values and rotation of different widths are not supported");
@@ -229,14 +231,14 @@ static void read_vision(struct vlm_config *c, struct reader *r)
     if (out != c->d_model)
         r->rc = err_set(r->err, -EINVAL,
                         "%s gives rows of %d, the language model reads %d: the files do not belong "
-                        "together", gguf_path(r->g), out, c->d_model);
+                        "together",
+                        gguf_path(r->g), out, c->d_model);
     else if (c->vit.d_model % c->vit.n_heads || (c->vit.d_model / c->vit.n_heads) % 4)
         r->rc = err_set(r->err, -EINVAL, "%s: width %d over %d heads must be a multiple of 4",
                         gguf_path(r->g), c->vit.d_model, c->vit.n_heads);
     else if (c->vit.window_size % (c->vit.patch_size * c->vit.merge_size))
         r->rc = err_set(r->err, -EINVAL, "%s: windows of %d pixels are no multiple of %d",
-                        gguf_path(r->g), c->vit.window_size,
-                        c->vit.patch_size * c->vit.merge_size);
+                        gguf_path(r->g), c->vit.window_size, c->vit.patch_size * c->vit.merge_size);
     if (r->rc == 0)
         read_full(c, r);
     read_three(r, "clip.vision.image_mean", false, c->image.mean);
@@ -265,7 +267,8 @@ static void read_eos(struct vlm_config *c, struct reader *r)
     static const char own[] = "deskhand.eos_token_ids";
     struct gguf_list l;
 
-    if (gguf_has(r->g, own) && r->rc == 0 && (r->rc = gguf_list(r->g, own, false, &l, r->err)) == 0) {
+    if (gguf_has(r->g, own) && r->rc == 0 &&
+        (r->rc = gguf_list(r->g, own, false, &l, r->err)) == 0) {
         for (uint64_t i = 0; i < l.n && i < N_ELEMENTS(c->eos); i++) {
             double v = gguf_list_number(&l, i);
             if (v >= 0 && v < c->n_vocab && !config_is_eos(c, (int32_t)v))

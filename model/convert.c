@@ -1,9 +1,9 @@
-/* The network is walked once to announce every tensor and once more to write it, row by row, so that
- * converting needs the memory of one row. What GGUF keeps in pieces (q, k and v of the vision tower; the
- * two slices of its patch embedding) is cut here.
+/* The network is walked once to announce every tensor and once more to write it, row by row, so
+ * that converting needs the memory of one row. What GGUF keeps in pieces (q, k and v of the vision
+ * tower; the two slices of its patch embedding) is cut here.
  *
- * Keys of our own, all beginning with "deskhand.", hold what GGUF has no words for; another reader may
- * ignore them. */
+ * Keys of our own, all beginning with "deskhand.", hold what GGUF has no words for; another reader
+ * may ignore them. */
 #include "model/convert.h"
 
 #include "base/mem.h"
@@ -59,8 +59,8 @@ static bool is_writable(enum tensor_dtype d)
     return d != TENSOR_OTHER && convert_type(tensor_dtype_name(d)) == d;
 }
 
-static enum tensor_dtype choose(const struct plan *p, const char *name, const struct source_tensor *t,
-                                int rank, size_t width)
+static enum tensor_dtype choose(const struct plan *p, const char *name,
+                                const struct source_tensor *t, int rank, size_t width)
 {
     enum tensor_dtype own = t->parts[0].dtype, want = p->vision ? p->o->vision : p->o->text;
 
@@ -88,7 +88,12 @@ static struct job *add_job(struct plan *p, const char *gguf_name, const char *na
 {
     p->jobs = mem_realloc(p->jobs, sizeof(*p->jobs) * (size_t)(p->n_jobs + 1));
     struct job *j = &p->jobs[p->n_jobs++];
-    *j = (struct job){.from = *t, .pair = p->pair, .width = width, .n_rows = n_rows, .step = 1, .rank = rank,
+    *j = (struct job){.from = *t,
+                      .pair = p->pair,
+                      .width = width,
+                      .n_rows = n_rows,
+                      .step = 1,
+                      .rank = rank,
                       .dtype = choose(p, name, t, rank, width)};
     snprintf(j->name, sizeof(j->name), "%s", gguf_name);
     j->shape[0] = (int64_t)(rank == 1 ? width : n_rows);
@@ -122,8 +127,8 @@ static void add_patches(struct plan *p, const char *name, const struct source_te
     size_t pp = (size_t)(t->shape[3] * t->shape[4]), n = (size_t)(t->shape[0] * t->shape[1]);
 
     for (size_t slice = 0; slice < 2; slice++) {
-        struct job *j = add_job(p, slice ? "v.patch_embd.weight.1" : "v.patch_embd.weight", name, t, 4,
-                                pp, n);
+        struct job *j =
+            add_job(p, slice ? "v.patch_embd.weight.1" : "v.patch_embd.weight", name, t, 4, pp, n);
         j->first = slice;
         j->step = 2;
         for (int i = 0; i < 2; i++) {
@@ -166,8 +171,10 @@ static bool plan_one(void *user, const char *name, const int64_t *shape, int ran
         return true;
     if (!find(p, name, &t) || t.rank != rank ||
         memcmp(t.shape, shape, sizeof(*shape) * (size_t)rank) != 0) {
-        p->rc = err_set(p->err, -EINVAL, "tensor %s is missing or has not the shape that the "
-                                         "configuration asks for", name);
+        p->rc = err_set(p->err, -EINVAL,
+                        "tensor %s is missing or has not the shape that the "
+                        "configuration asks for",
+                        name);
         return false;
     }
     for (int i = 0; i < t.n_parts; i++) {
@@ -243,7 +250,8 @@ static void packed_keys(struct gguf_out *w, const struct plan *p)
         if (!tensor_is_packed(j->dtype))
             continue;
         str_reset(&line);
-        str_printf(&line, "%s %s %zu %zu", j->name, tensor_dtype_name(j->dtype), j->n_rows, j->width);
+        str_printf(&line, "%s %s %zu %zu", j->name, tensor_dtype_name(j->dtype), j->n_rows,
+                   j->width);
         gguf_out_text(w, line.s, line.n);
     }
     str_done(&line);
@@ -307,9 +315,12 @@ static const char *base_name(const char *path)
 
 /* chat.c in the words of other programs, for texts. */
 #define CHAT_TEMPLATE                                                                              \
-    "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nYou are "  \
-    "MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n{% endif %}<|im_start|>{{ m['role'] }}\n"   \
-    "{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"  \
+    "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nYou " \
+    "are "                                                                                         \
+    "MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n{% endif %}<|im_start|>{{ m['role'] "   \
+    "}}\n"                                                                                         \
+    "{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt "                       \
+    "%}<|im_start|>assistant\n"                                                                    \
     "{% endif %}"
 
 /* Numbers by which llama.cpp names the kind of a file. */
@@ -484,7 +495,8 @@ int convert_gguf(const struct source *s, const struct convert_options *o, const 
     if (r < 0)
         return r;
     if (o->vision == TENSOR_PACKED4)
-        return err_set(err, -EINVAL, "the vision tower cannot be int4: its features would be too far off");
+        return err_set(err, -EINVAL,
+                       "the vision tower cannot be int4: its features would be too far off");
     r = write_both(&text, &vision, &c, path, err);
     free(text.jobs);
     free(vision.jobs);

@@ -1,6 +1,6 @@
 /* From any checkpoint that source.h opens to GGUF files: PATH with the language model, and
- * mmproj-NAME.gguf beside it with the vision tower. llama.cpp reads them too, except for the packed types
- * (docs/gguf.md). */
+ * mmproj-NAME.gguf beside it with the vision tower. llama.cpp reads them too, except for the packed
+ * types (docs/gguf.md). */
 #ifndef DESKHAND_MODEL_CONVERT_H
 #define DESKHAND_MODEL_CONVERT_H
 
@@ -15,8 +15,8 @@ struct convert_options {
     void *user;
 };
 
-/* Embedding and head are Q8_0 at least (of the packed types the head is int8); vectors are F32; a matrix whose rows are no multiple of the
- * type's block stays as it is. */
+/* Embedding and head are Q8_0 at least (of the packed types the head is int8); vectors are F32; a
+ * matrix whose rows are no multiple of the type's block stays as it is. */
 int convert_gguf(const struct source *s, const struct convert_options *o, const char *path,
                  struct err *err);
 

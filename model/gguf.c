@@ -6,8 +6,8 @@
  *     data, each tensor at a multiple of general.alignment
  *
  * The file is a stranger's. A cursor that never passes the end reads it once at opening; counts are
- * held against the bytes that are left before anything is allocated by them; what is refused is said
- * with its name. Files of the other byte order (version 0x03000000) are refused. */
+ * held against the bytes that are left before anything is allocated by them; what is refused is
+ * said with its name. Files of the other byte order (version 0x03000000) are refused. */
 #include "model/gguf.h"
 
 #include "base/file.h"
@@ -22,7 +22,19 @@
 #define RANK_MAX 4
 
 enum value_type {
-    V_U8, V_I8, V_U16, V_I16, V_U32, V_I32, V_F32, V_BOOL, V_STRING, V_ARRAY, V_U64, V_I64, V_F64,
+    V_U8,
+    V_I8,
+    V_U16,
+    V_I16,
+    V_U32,
+    V_I32,
+    V_F32,
+    V_BOOL,
+    V_STRING,
+    V_ARRAY,
+    V_U64,
+    V_I64,
+    V_F64,
     N_VALUE_TYPES
 };
 
@@ -35,17 +47,17 @@ static const struct {
     const char *name;
     enum tensor_dtype dtype;
 } tensor_types[] = {
-    {0, "F32", TENSOR_F32},      {1, "F16", TENSOR_F16},      {2, "Q4_0", TENSOR_Q4_0},
-    {3, "Q4_1", TENSOR_Q4_1},    {6, "Q5_0", TENSOR_Q5_0},    {7, "Q5_1", TENSOR_Q5_1},
-    {8, "Q8_0", TENSOR_Q8_0},    {9, "Q8_1", TENSOR_OTHER},   {10, "Q2_K", TENSOR_Q2_K},
-    {11, "Q3_K", TENSOR_Q3_K},   {12, "Q4_K", TENSOR_Q4_K},   {13, "Q5_K", TENSOR_Q5_K},
-    {14, "Q6_K", TENSOR_Q6_K},   {15, "Q8_K", TENSOR_OTHER},  {16, "IQ2_XXS", TENSOR_OTHER},
+    {0, "F32", TENSOR_F32},       {1, "F16", TENSOR_F16},        {2, "Q4_0", TENSOR_Q4_0},
+    {3, "Q4_1", TENSOR_Q4_1},     {6, "Q5_0", TENSOR_Q5_0},      {7, "Q5_1", TENSOR_Q5_1},
+    {8, "Q8_0", TENSOR_Q8_0},     {9, "Q8_1", TENSOR_OTHER},     {10, "Q2_K", TENSOR_Q2_K},
+    {11, "Q3_K", TENSOR_Q3_K},    {12, "Q4_K", TENSOR_Q4_K},     {13, "Q5_K", TENSOR_Q5_K},
+    {14, "Q6_K", TENSOR_Q6_K},    {15, "Q8_K", TENSOR_OTHER},    {16, "IQ2_XXS", TENSOR_OTHER},
     {17, "IQ2_XS", TENSOR_OTHER}, {18, "IQ3_XXS", TENSOR_OTHER}, {19, "IQ1_S", TENSOR_OTHER},
-    {20, "IQ4_NL", TENSOR_OTHER}, {21, "IQ3_S", TENSOR_OTHER}, {22, "IQ2_S", TENSOR_OTHER},
-    {23, "IQ4_XS", TENSOR_OTHER}, {24, "I8", TENSOR_I8},      {25, "I16", TENSOR_OTHER},
-    {26, "I32", TENSOR_OTHER},   {27, "I64", TENSOR_OTHER},   {28, "F64", TENSOR_OTHER},
-    {29, "IQ1_M", TENSOR_OTHER}, {30, "BF16", TENSOR_BF16},   {34, "TQ1_0", TENSOR_OTHER},
-    {35, "TQ2_0", TENSOR_OTHER}, {39, "MXFP4", TENSOR_OTHER},
+    {20, "IQ4_NL", TENSOR_OTHER}, {21, "IQ3_S", TENSOR_OTHER},   {22, "IQ2_S", TENSOR_OTHER},
+    {23, "IQ4_XS", TENSOR_OTHER}, {24, "I8", TENSOR_I8},         {25, "I16", TENSOR_OTHER},
+    {26, "I32", TENSOR_OTHER},    {27, "I64", TENSOR_OTHER},     {28, "F64", TENSOR_OTHER},
+    {29, "IQ1_M", TENSOR_OTHER},  {30, "BF16", TENSOR_BF16},     {34, "TQ1_0", TENSOR_OTHER},
+    {35, "TQ2_0", TENSOR_OTHER},  {39, "MXFP4", TENSOR_OTHER},
 };
 
 struct value {
@@ -142,8 +154,9 @@ static char *take_name(struct cursor *c, const char *what)
     const uint8_t *p = take(c, n, what);
     for (uint64_t i = 0; p && i < n; i++) {
         if (p[i] < 32 || p[i] == 127) {
-            c->rc = err_set(c->err, -EINVAL, "%s: %s at byte %zu holds the control character 0x%02x",
-                            c->g->path, what, (size_t)(p - c->g->map), p[i]);
+            c->rc =
+                err_set(c->err, -EINVAL, "%s: %s at byte %zu holds the control character 0x%02x",
+                        c->g->path, what, (size_t)(p - c->g->map), p[i]);
             return NULL;
         }
     }
@@ -157,18 +170,20 @@ static void take_list(struct cursor *c, struct value *v)
     if (c->rc < 0)
         return;
     if (of >= N_VALUE_TYPES || of == V_ARRAY) {
-        c->rc = err_set(c->err, -EINVAL, "%s: %.80s is a list of the type %llu, which is not supported",
-                        c->g->path, v->key, (unsigned long long)of);
+        c->rc =
+            err_set(c->err, -EINVAL, "%s: %.80s is a list of the type %llu, which is not supported",
+                    c->g->path, v->key, (unsigned long long)of);
         return;
     }
     v->of = (enum value_type)of;
     v->data = c->at;
     uint64_t least = of == V_STRING ? 8 : widths[of];
     if (v->n > (uint64_t)(c->end - c->at) / least) {
-        c->rc = err_set(c->err, -EINVAL,
-                        "%s is truncated or its header lies: %.80s has %llu elements, %zu bytes are "
-                        "left",
-                        c->g->path, v->key, (unsigned long long)v->n, (size_t)(c->end - c->at));
+        c->rc =
+            err_set(c->err, -EINVAL,
+                    "%s is truncated or its header lies: %.80s has %llu elements, %zu bytes are "
+                    "left",
+                    c->g->path, v->key, (unsigned long long)v->n, (size_t)(c->end - c->at));
         return;
     }
     if (of != V_STRING)
@@ -185,8 +200,8 @@ static void take_value(struct cursor *c, struct value *v)
     if (c->rc < 0)
         return;
     if (type >= N_VALUE_TYPES) {
-        c->rc = err_set(c->err, -EINVAL, "%s: %.80s has the type %llu, which is not known", c->g->path,
-                        v->key, (unsigned long long)type);
+        c->rc = err_set(c->err, -EINVAL, "%s: %.80s has the type %llu, which is not known",
+                        c->g->path, v->key, (unsigned long long)type);
         return;
     }
     v->type = (enum value_type)type;
@@ -243,10 +258,11 @@ static void take_tensor(struct cursor *c, struct entry *e)
         return;
     uint64_t block = (uint64_t)tensor_block_values(e->t.dtype);
     if (dims[0] % block)
-        c->rc = err_set(c->err, -EINVAL,
-                        "%s: tensor %.80s has rows of %llu values, no multiple of %s's block of %llu",
-                        c->g->path, e->name, (unsigned long long)dims[0],
-                        tensor_dtype_name(e->t.dtype), (unsigned long long)block);
+        c->rc =
+            err_set(c->err, -EINVAL,
+                    "%s: tensor %.80s has rows of %llu values, no multiple of %s's block of %llu",
+                    c->g->path, e->name, (unsigned long long)dims[0], tensor_dtype_name(e->t.dtype),
+                    (unsigned long long)block);
     e->bytes = values / block * (uint64_t)tensor_block_bytes(e->t.dtype);
 }
 
@@ -266,8 +282,8 @@ static int by_offset(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Tensors lie one behind the other from the first byte of data, each padded to the alignment: a hole
- * or an overlap is a header that belongs to another file. */
+/* Tensors lie one behind the other from the first byte of data, each padded to the alignment: a
+ * hole or an overlap is a header that belongs to another file. */
 static int place_tensors(struct gguf *g, uint64_t begin, uint64_t align, struct err *err)
 {
     uint64_t room = begin < g->n ? g->n - begin : 0, at = 0;
@@ -277,16 +293,18 @@ static int place_tensors(struct gguf *g, uint64_t begin, uint64_t align, struct 
     for (size_t i = 0; i < g->n_entries; i++) {
         struct entry *e = &g->entries[i];
         if (e->offset != at)
-            return err_set(err, -EINVAL,
-                           "%s: tensor %.80s begins at byte %llu of the data, expected %llu: tensors "
-                           "overlap or leave a hole",
-                           g->path, e->name, (unsigned long long)e->offset, (unsigned long long)at);
+            return err_set(
+                err, -EINVAL,
+                "%s: tensor %.80s begins at byte %llu of the data, expected %llu: tensors "
+                "overlap or leave a hole",
+                g->path, e->name, (unsigned long long)e->offset, (unsigned long long)at);
         if (at > room || e->bytes > room - at)
-            return err_set(err, -EINVAL,
-                           "%s: tensor %.80s wants bytes %llu to %llu of the data, but the file has "
-                           "%llu; it is truncated or its header lies",
-                           g->path, e->name, (unsigned long long)at,
-                           (unsigned long long)(at + e->bytes), (unsigned long long)room);
+            return err_set(
+                err, -EINVAL,
+                "%s: tensor %.80s wants bytes %llu to %llu of the data, but the file has "
+                "%llu; it is truncated or its header lies",
+                g->path, e->name, (unsigned long long)at, (unsigned long long)(at + e->bytes),
+                (unsigned long long)room);
         e->t.data = g->map + begin + at;
         at += e->bytes;
         at += (align - at % align) % align;
@@ -319,15 +337,16 @@ static int read_header(struct gguf *g, struct err *err)
     if (c.rc < 0)
         return c.rc;
     if (version != 2 && version != 3)
-        return err_set(err, -ENOTSUP, "%s has the GGUF version %llu%s; supported are 2 and 3", g->path,
-                       (unsigned long long)version,
+        return err_set(err, -ENOTSUP, "%s has the GGUF version %llu%s; supported are 2 and 3",
+                       g->path, (unsigned long long)version,
                        version & 0xffff ? "" : " (it is of the other byte order)");
     uint64_t left = (uint64_t)(c.end - c.at);
     /* The smallest key takes 8 + 1 + 4 + 1 bytes, the smallest tensor 8 + 1 + 4 + 8 + 4 + 8. */
     if (n_values > left / 14 || n_tensors > left / 33)
-        return err_set(err, -EINVAL,
-                       "%s is truncated or its header lies: %llu keys and %llu tensors in %zu bytes",
-                       g->path, (unsigned long long)n_values, (unsigned long long)n_tensors, g->n);
+        return err_set(
+            err, -EINVAL,
+            "%s is truncated or its header lies: %llu keys and %llu tensors in %zu bytes", g->path,
+            (unsigned long long)n_values, (unsigned long long)n_tensors, g->n);
     g->values = mem_zalloc(sizeof(*g->values) * MAX((size_t)n_values, 1));
     for (uint64_t i = 0; i < n_values && c.rc == 0; i++) {
         take_value(&c, &g->values[i]);

@@ -13,9 +13,10 @@
 enum { V_U32 = 4, V_I32 = 5, V_F32 = 6, V_BOOL = 7, V_STRING = 8, V_ARRAY = 9 };
 
 static const uint8_t type_ids[] = {
-    [TENSOR_F32] = 0,  [TENSOR_F16] = 1,  [TENSOR_Q4_0] = 2,  [TENSOR_Q4_1] = 3, [TENSOR_Q5_0] = 6,
-    [TENSOR_Q5_1] = 7, [TENSOR_Q8_0] = 8, [TENSOR_Q2_K] = 10, [TENSOR_Q3_K] = 11,
-    [TENSOR_Q4_K] = 12, [TENSOR_Q5_K] = 13, [TENSOR_Q6_K] = 14, [TENSOR_I8] = 24, [TENSOR_BF16] = 30,
+    [TENSOR_F32] = 0,   [TENSOR_F16] = 1,   [TENSOR_Q4_0] = 2,  [TENSOR_Q4_1] = 3,
+    [TENSOR_Q5_0] = 6,  [TENSOR_Q5_1] = 7,  [TENSOR_Q8_0] = 8,  [TENSOR_Q2_K] = 10,
+    [TENSOR_Q3_K] = 11, [TENSOR_Q4_K] = 12, [TENSOR_Q5_K] = 13, [TENSOR_Q6_K] = 14,
+    [TENSOR_I8] = 24,   [TENSOR_BF16] = 30,
 };
 
 static void put(struct str *b, uint64_t v, int width)
@@ -117,8 +118,8 @@ void gguf_out_text(struct gguf_out *w, const char *s, size_t n)
     put_text(&w->keys, s, n);
 }
 
-void gguf_out_tensor(struct gguf_out *w, const char *name, enum tensor_dtype d, const int64_t *shape,
-                     int rank)
+void gguf_out_tensor(struct gguf_out *w, const char *name, enum tensor_dtype d,
+                     const int64_t *shape, int rank)
 {
     size_t n = 1;
 

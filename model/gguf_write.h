@@ -1,5 +1,5 @@
-/* Writes a GGUF file, version 3: keys first, then all tensors are announced, then their data come in the
- * same order. The file appears under its name only when it is complete. */
+/* Writes a GGUF file, version 3: keys first, then all tensors are announced, then their data come
+ * in the same order. The file appears under its name only when it is complete. */
 #ifndef DESKHAND_MODEL_GGUF_WRITE_H
 #define DESKHAND_MODEL_GGUF_WRITE_H
 
@@ -30,8 +30,8 @@ void gguf_out_texts(struct gguf_out *w, const char *key, size_t n);
 void gguf_out_text(struct gguf_out *w, const char *s, size_t n);
 
 /* Rows are whole blocks of the type. */
-void gguf_out_tensor(struct gguf_out *w, const char *name, enum tensor_dtype d, const int64_t *shape,
-                     int rank);
+void gguf_out_tensor(struct gguf_out *w, const char *name, enum tensor_dtype d,
+                     const int64_t *shape, int rank);
 int gguf_out_open(struct gguf_out *w, const char *path, struct err *err);
 int gguf_out_data(struct gguf_out *w, const void *data, size_t n, struct err *err);
 int gguf_out_end_tensor(struct gguf_out *w, struct err *err); /* fills up to the alignment */

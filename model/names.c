@@ -1,5 +1,5 @@
-/* One table of layers feeds both uses: the walk over a whole network and the translation. "%" stands
- * for the number of a layer. */
+/* One table of layers feeds both uses: the walk over a whole network and the translation. "%"
+ * stands for the number of a layer. */
 #include "model/names.h"
 
 #include "base/mem.h"
@@ -34,7 +34,8 @@ static const struct {
     {"visual.merger.mlp.2.", "mm.2."},
 };
 
-/* Does `name` begin with the stem? *ret_layer: the digits that "%" stood for; *ret_rest: behind it. */
+/* Does `name` begin with the stem? *ret_layer: the digits that "%" stood for; *ret_rest: behind it.
+ */
 static bool match(const char *stem, const char *name, const char **ret_layer, size_t *ret_n,
                   const char **ret_rest)
 {

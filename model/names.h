@@ -1,4 +1,5 @@
-/* The names of tensors: which ones a checkpoint of a configuration has, and what GGUF calls them. */
+/* The names of tensors: which ones a checkpoint of a configuration has, and what GGUF calls them.
+ */
 #ifndef DESKHAND_MODEL_NAMES_H
 #define DESKHAND_MODEL_NAMES_H
 

@@ -1,5 +1,6 @@
-/* How likely a given answer is: the prompt is prefilled as for a reply, then the answer's own tokens run
- * through the model some at a time, and each is looked up in the row of logits before it. */
+/* How likely a given answer is: the prompt is prefilled as for a reply, then the answer's own
+ * tokens run through the model some at a time, and each is looked up in the row of logits before
+ * it. */
 #include "model/engine.h"
 
 #include "base/mem.h"
@@ -30,8 +31,8 @@ static void cut(struct prompt *p, int n)
 }
 
 /* The tokens full->ids[from..] and the end of the turn, of which there are n in all. */
-static int run_answer(struct vlm *m, const struct prompt *full, int from, int n, struct vlm_token *ret,
-                      struct err *err)
+static int run_answer(struct vlm *m, const struct prompt *full, int from, int n,
+                      struct vlm_token *ret, struct err *err)
 {
     struct seq *s = &m->seq;
     size_t n_vocab = (size_t)m->config.n_vocab, d = (size_t)m->lm.d;

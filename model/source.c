@@ -1,6 +1,6 @@
-/* One face for two kinds of checkpoints: safetensors in Hugging Face's layout, and GGUF, whose names
- * are translated and whose pieces (q, k, v; the two time slices of the patch embedding) are put
- * together again. */
+/* One face for two kinds of checkpoints: safetensors in Hugging Face's layout, and GGUF, whose
+ * names are translated and whose pieces (q, k, v; the two time slices of the patch embedding) are
+ * put together again. */
 #include "model/source.h"
 
 #include "base/file.h"
@@ -24,8 +24,8 @@ struct packed {
 };
 
 struct source {
-    char *path;              /* the folder of safetensors, or the text model's file */
-    struct safetensors *st;  /* or, when NULL: */
+    char *path;                 /* the folder of safetensors, or the text model's file */
+    struct safetensors *st;     /* or, when NULL: */
     struct gguf *text, *vision; /* vision may be NULL */
     char *vision_path;
     float *patches; /* the patch embedding put together, owned */
@@ -54,9 +54,10 @@ static bool is_mmproj(const char *name)
     return strcasestr(name, "mmproj") != NULL;
 }
 
-/* The one *.gguf of a folder that is (not) a vision tower; with several, the one called `preferred`.
- * *ret stays NULL when there is none. */
-static int find_gguf(const char *dir, bool mmproj, const char *preferred, char **ret, struct err *err)
+/* The one *.gguf of a folder that is (not) a vision tower; with several, the one called
+ * `preferred`. *ret stays NULL when there is none. */
+static int find_gguf(const char *dir, bool mmproj, const char *preferred, char **ret,
+                     struct err *err)
 {
     struct dirent **names;
     AUTO_FREE char *first = NULL;
@@ -88,7 +89,8 @@ static int find_gguf(const char *dir, bool mmproj, const char *preferred, char *
 static int find_vision(struct source *s, const char *mmproj, struct err *err)
 {
     const char *slash = strrchr(s->path, '/');
-    AUTO_FREE char *dir = slash ? mem_strndup(s->path, MAX(1, (size_t)(slash - s->path))) : mem_strdup(".");
+    AUTO_FREE char *dir =
+        slash ? mem_strndup(s->path, MAX(1, (size_t)(slash - s->path))) : mem_strdup(".");
     AUTO(str_done) struct str own = {0};
 
     if (mmproj) {
@@ -107,9 +109,11 @@ static int join_patches(struct source *s, struct err *err)
 
     if (!a || !b || a->rank != 4 || b->rank != 4 || a->dtype != b->dtype ||
         memcmp(a->shape, b->shape, sizeof(a->shape)) != 0)
-        return err_set(err, -EINVAL,
-                       "%s has no v.patch_embd.weight and v.patch_embd.weight.1, two matrices of the "
-                       "same four dimensions", gguf_path(s->vision));
+        return err_set(
+            err, -EINVAL,
+            "%s has no v.patch_embd.weight and v.patch_embd.weight.1, two matrices of the "
+            "same four dimensions",
+            gguf_path(s->vision));
     size_t n = (size_t)(a->shape[0] * a->shape[1]), pp = (size_t)(a->shape[2] * a->shape[3]);
     AUTO_FREE float *x = mem_alloc(sizeof(float) * n * pp);
     s->patches = mem_alloc(sizeof(float) * n * pp * 2);
@@ -118,29 +122,31 @@ static int join_patches(struct source *s, struct err *err)
         for (size_t i = 0; i < n; i++)
             memcpy(s->patches + (2 * i + slice) * pp, x + i * pp, sizeof(float) * pp);
     }
-    s->patch_embed = (struct tensor){TENSOR_F32, 5, {a->shape[0], a->shape[1], 2, a->shape[2],
-                                                     a->shape[3]}, s->patches};
+    s->patch_embed = (struct tensor){
+        TENSOR_F32, 5, {a->shape[0], a->shape[1], 2, a->shape[2], a->shape[3]}, s->patches};
     return 0;
 }
 
 /* "NAME FORMAT ROWS COLUMNS" of a tensor that holds panels. */
-static int read_packed_one(struct source *s, const struct gguf *g, struct gguf_text text, struct err *err)
+static int read_packed_one(struct source *s, const struct gguf *g, struct gguf_text text,
+                           struct err *err)
 {
     char line[256], name[NAMES_MAX], format[8];
     long long rows = 0, columns = 0;
     int end = 0, f;
 
     snprintf(line, sizeof(line), "%.*s", (int)MIN(text.n, sizeof(line) - 1), text.s);
-    if (sscanf(line, "%95s %7s %lld %lld%n", name, format, &rows, &columns, &end) != 4 || line[end] ||
-        (f = quant_format_of(format)) < 0 || rows < 1 || columns < 1 || rows > 1 << 24 ||
-        columns > 1 << 24)
+    if (sscanf(line, "%95s %7s %lld %lld%n", name, format, &rows, &columns, &end) != 4 ||
+        line[end] || (f = quant_format_of(format)) < 0 || rows < 1 || columns < 1 ||
+        rows > 1 << 24 || columns > 1 << 24)
         return err_set(err, -EINVAL, "%s: deskhand.packed says \"%.80s\"", gguf_path(g), line);
     const struct tensor *raw = gguf_find(g, name);
     int64_t n_panels = (rows + QUANT_PANEL - 1) / QUANT_PANEL;
     int64_t bytes = (int64_t)quant_panel_bytes((enum quant_format)f, (int)columns);
     if (!raw || raw->dtype != TENSOR_I8 || raw->rank != 2 || raw->shape[0] != n_panels ||
         raw->shape[1] != bytes)
-        return err_set(err, -EINVAL, "%s: %s is not %lld panels of %lld bytes, as deskhand.packed says",
+        return err_set(err, -EINVAL,
+                       "%s: %s is not %lld panels of %lld bytes, as deskhand.packed says",
                        gguf_path(g), name, (long long)n_panels, (long long)bytes);
     s->packed = mem_realloc(s->packed, sizeof(*s->packed) * (size_t)(s->n_packed + 1));
     s->packed[s->n_packed++] = (struct packed){
@@ -177,8 +183,10 @@ static int open_gguf(struct source *s, const char *mmproj, struct err *err)
         (r = gguf_int(s->text, "split.count", 0, 65535, &n, err)) < 0)
         return r;
     if (n > 1)
-        return err_set(err, -ENOTSUP, "%s is one of %lld parts; join them first (llama-gguf-split "
-                                      "--merge)", s->path, (long long)n);
+        return err_set(err, -ENOTSUP,
+                       "%s is one of %lld parts; join them first (llama-gguf-split "
+                       "--merge)",
+                       s->path, (long long)n);
     if ((r = read_packed(s, s->text, err)) < 0)
         return r;
     /* Only the family that reads pictures looks for a vision tower. */
@@ -197,7 +205,8 @@ static int open_folder(struct source *s, const char *mmproj, struct err *err)
     AUTO_FREE char *found = NULL;
     int r;
 
-    if (!is_file(s->path, "model.safetensors") && !is_file(s->path, "model.safetensors.index.json")) {
+    if (!is_file(s->path, "model.safetensors") &&
+        !is_file(s->path, "model.safetensors.index.json")) {
         if ((r = find_gguf(s->path, false, NULL, &found, err)) < 0)
             return r;
         if (found) {

@@ -1,6 +1,6 @@
 /* Where a model comes from: one way to its numbers, its tokenizer and its tensors, whatever the
- * files. Tensors are asked for by Hugging Face's names of the first generation ("visual.blocks.0...",
- * "model.layers.0...", "lm_head.weight"). */
+ * files. Tensors are asked for by Hugging Face's names of the first generation
+ * ("visual.blocks.0...", "model.layers.0...", "lm_head.weight"). */
 #ifndef DESKHAND_MODEL_SOURCE_H
 #define DESKHAND_MODEL_SOURCE_H
 
@@ -14,8 +14,8 @@
 #define SOURCE_MAX_PARTS 3
 
 /* Some files keep in pieces what is one tensor in Hugging Face's: q, k and v of the vision tower.
- * The parts are stacked along the first dimension and together have the shape. A matrix that `deskhand model
- * quantize` packed is one part of the type TENSOR_PACKED8 or TENSOR_PACKED4. */
+ * The parts are stacked along the first dimension and together have the shape. A matrix that
+ * `deskhand model quantize` packed is one part of the type TENSOR_PACKED8 or TENSOR_PACKED4. */
 struct source_tensor {
     int rank;
     int64_t shape[8];

@@ -2,9 +2,9 @@
  * file's words: a block is unpacked into small integers first, then scaled in the order that the
  * format's reference has, so every result is the same float.
  *
- * The types with one scale for 32 values (Q8_0, Q4_0, Q4_1, Q5_0, Q5_1) give x = d * q or d * q + m.
- * The K types put 256 values into a block, cut into 8 or 16 groups that have small integer scales
- * (and minimums) of their own, which one or two f16 numbers stretch. */
+ * The types with one scale for 32 values (Q8_0, Q4_0, Q4_1, Q5_0, Q5_1) give x = d * q or d * q +
+ * m. The K types put 256 values into a block, cut into 8 or 16 groups that have small integer
+ * scales (and minimums) of their own, which one or two f16 numbers stretch. */
 #include "model/tensor.h"
 
 #include "base/err.h"
@@ -15,8 +15,8 @@
 
 #define K 256
 
-/* f16_to_f32() without branches for all but infinities: the exponents of the two types are 112 apart, and a
- * multiplication moves them, subnormal numbers included. */
+/* f16_to_f32() without branches for all but infinities: the exponents of the two types are 112
+ * apart, and a multiplication moves them, subnormal numbers included. */
 static inline float half_at(const uint8_t *p)
 {
     uint32_t h = (uint32_t)(p[0] | p[1] << 8);
@@ -129,8 +129,9 @@ static void from_q3_k(const uint8_t *p, float *x)
     }
 }
 
-/* 8 scales and 8 minimums of six bits in 12 bytes: groups 0..3 in the low six bits of bytes 0..3 and
- * 4..7; groups 4..7 have their low fours in bytes 8..11 and their high twos above the others. */
+/* 8 scales and 8 minimums of six bits in 12 bytes: groups 0..3 in the low six bits of bytes 0..3
+ * and 4..7; groups 4..7 have their low fours in bytes 8..11 and their high twos above the others.
+ */
 static void six_bits(const uint8_t *s, int g, int *ret_scale, int *ret_min)
 {
     if (g < 4) {
@@ -171,7 +172,8 @@ static void from_q5_k(const uint8_t *p, float *x)
     }
 }
 
-/* Low four bits (64 bytes serve 128 values, low halves first), two high bits, 16 signed scales, d */
+/* Low four bits (64 bytes serve 128 values, low halves first), two high bits, 16 signed scales, d
+ */
 static void from_q6_k(const uint8_t *p, float *x)
 {
     float d = half_at(p + 208);
@@ -192,8 +194,8 @@ static const struct {
     int values, bytes;
     void (*to_f32)(const uint8_t *block, float *x);
 } types[] = {
-    [TENSOR_F32] = {"F32", 1, 4, from_f32},     [TENSOR_BF16] = {"BF16", 1, 2, from_bf16},
-    [TENSOR_F16] = {"F16", 1, 2, from_f16},     [TENSOR_Q8_0] = {"Q8_0", 32, 34, from_q8_0},
+    [TENSOR_F32] = {"F32", 1, 4, from_f32},      [TENSOR_BF16] = {"BF16", 1, 2, from_bf16},
+    [TENSOR_F16] = {"F16", 1, 2, from_f16},      [TENSOR_Q8_0] = {"Q8_0", 32, 34, from_q8_0},
     [TENSOR_Q4_0] = {"Q4_0", 32, 18, from_q4_0}, [TENSOR_Q4_1] = {"Q4_1", 32, 20, from_q4_1},
     [TENSOR_Q5_0] = {"Q5_0", 32, 22, from_q5_0}, [TENSOR_Q5_1] = {"Q5_1", 32, 24, from_q5_1},
     [TENSOR_Q2_K] = {"Q2_K", K, 84, from_q2_k},  [TENSOR_Q3_K] = {"Q3_K", K, 110, from_q3_k},

@@ -1,5 +1,6 @@
-/* From f32 to the types that files are written in. A block's scale is kept as f16, but the values are
- * rounded with the f32 scale it came from, as ggml's reference does, so files are equal to the byte. */
+/* From f32 to the types that files are written in. A block's scale is kept as f16, but the values
+ * are rounded with the f32 scale it came from, as ggml's reference does, so files are equal to the
+ * byte. */
 #include "model/tensor.h"
 
 #include "base/mem.h"
@@ -61,8 +62,8 @@ static void to_q8_0(const float *x, uint8_t *p)
 }
 
 /* Rounds into 0..top and stores four bits at `low` and, for top 31, the fifth at `high`. */
-static void put_values(const float *x, float from, float inverse, float half, int top, uint8_t *high,
-                       uint8_t *low)
+static void put_values(const float *x, float from, float inverse, float half, int top,
+                       uint8_t *high, uint8_t *low)
 {
     for (int i = 0; i < BLOCK; i++) {
         float v = (x[i] - from) * inverse + half;

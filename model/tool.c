@@ -1,4 +1,5 @@
-/* Looks at checkpoints for people: lists, checks, converts. Nothing is packed or multiplied here. */
+/* Looks at checkpoints for people: lists, checks, converts. Nothing is packed or multiplied here.
+ */
 #include "model/tool.h"
 
 #include "base/mem.h"
@@ -43,13 +44,13 @@ static json_t *text_json(const char *s)
 
 static json_t *config_json(const struct vlm_config *c)
 {
-    json_t *j = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:[iii], s:b}",
-                          "hidden_size", c->d_model, "intermediate_size", c->d_ff, "layers",
-                          c->n_layers, "heads", c->n_heads, "kv_heads", c->n_kv_heads, "head_dim",
-                          c->d_head, "vocab", c->n_vocab, "context", c->n_ctx, "rms_eps",
-                          (double)c->rms_eps, "rope_theta", c->rope_theta, "mrope_section",
-                          c->mrope_section[0], c->mrope_section[1], c->mrope_section[2],
-                          "tied_embeddings", c->tie_embeddings);
+    json_t *j =
+        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:[iii], s:b}", "hidden_size",
+                  c->d_model, "intermediate_size", c->d_ff, "layers", c->n_layers, "heads",
+                  c->n_heads, "kv_heads", c->n_kv_heads, "head_dim", c->d_head, "vocab", c->n_vocab,
+                  "context", c->n_ctx, "rms_eps", (double)c->rms_eps, "rope_theta", c->rope_theta,
+                  "mrope_section", c->mrope_section[0], c->mrope_section[1], c->mrope_section[2],
+                  "tied_embeddings", c->tie_embeddings);
     json_t *eos = json_array(), *full = json_array();
     for (int i = 0; i < c->n_eos; i++)
         json_array_append_new(eos, json_integer(c->eos[i]));
@@ -57,15 +58,15 @@ static json_t *config_json(const struct vlm_config *c)
     for (int i = 0; i < c->vit.n_full; i++)
         json_array_append_new(full, json_integer(c->vit.full[i]));
     if (c->vit.depth)
-        json_object_set_new(
-            j, "vision",
-            json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:O, s:[ff], s:I, s:I}", "depth",
-                      c->vit.depth, "hidden_size", c->vit.d_model, "intermediate_size", c->vit.d_ff,
-                      "heads", c->vit.n_heads, "patch", c->vit.patch_size, "merge",
-                      c->vit.merge_size, "window", c->vit.window_size, "full_attention", full,
-                      "mean_std", (double)c->image.mean[0], (double)c->image.std[0], "min_pixels",
-                      (json_int_t)c->image.min_pixels, "max_pixels",
-                      (json_int_t)c->image.max_pixels));
+        json_object_set_new(j, "vision",
+                            json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:O, s:[ff], s:I, s:I}",
+                                      "depth", c->vit.depth, "hidden_size", c->vit.d_model,
+                                      "intermediate_size", c->vit.d_ff, "heads", c->vit.n_heads,
+                                      "patch", c->vit.patch_size, "merge", c->vit.merge_size,
+                                      "window", c->vit.window_size, "full_attention", full,
+                                      "mean_std", (double)c->image.mean[0], (double)c->image.std[0],
+                                      "min_pixels", (json_int_t)c->image.min_pixels, "max_pixels",
+                                      (json_int_t)c->image.max_pixels));
     json_decref(full);
     return j;
 }
@@ -82,10 +83,10 @@ static json_t *tensors_json(const struct source *s, json_t *types, size_t *ret_v
         const struct tensor *t = source_tensor_at(s, i, &name);
         size_t v = count(t->shape, t->rank);
         size_t b = t->dtype == TENSOR_OTHER ? 0 : tensor_bytes(t->dtype, v);
-        json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", text_json(name), "type",
-                                              tensor_dtype_name(t->dtype), "shape",
-                                              shape_json(t->shape, t->rank), "bytes",
-                                              (json_int_t)b));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:o, s:I}", "name", text_json(name), "type",
+                                        tensor_dtype_name(t->dtype), "shape",
+                                        shape_json(t->shape, t->rank), "bytes", (json_int_t)b));
         n[t->dtype]++;
         values[t->dtype] += v;
         bytes[t->dtype] += b;
@@ -94,11 +95,11 @@ static json_t *tensors_json(const struct source *s, json_t *types, size_t *ret_v
     }
     for (int d = 0; d <= TENSOR_OTHER; d++)
         if (n[d])
-            json_array_append_new(
-                types, json_pack("{s:s, s:I, s:I, s:I}", "type",
-                                 tensor_dtype_name((enum tensor_dtype)d), "tensors",
-                                 (json_int_t)n[d], "values", (json_int_t)values[d], "bytes",
-                                 (json_int_t)bytes[d]));
+            json_array_append_new(types,
+                                  json_pack("{s:s, s:I, s:I, s:I}", "type",
+                                            tensor_dtype_name((enum tensor_dtype)d), "tensors",
+                                            (json_int_t)n[d], "values", (json_int_t)values[d],
+                                            "bytes", (json_int_t)bytes[d]));
     return list;
 }
 
@@ -237,7 +238,8 @@ static bool check_one(void *user, const char *name, const int64_t *shape, int ra
         }
         size_t bad = first_bad(&t.parts[i], n);
         if (bad < n) {
-            fault(k, "%s holds a value that is no finite number, the %zuth", name, before + bad + 1);
+            fault(k, "%s holds a value that is no finite number, the %zuth", name,
+                  before + bad + 1);
             return true;
         }
         before += n;
@@ -301,10 +303,11 @@ int tool_convert(const char *path, const char *mmproj, const char *type, const c
     if (vision_type)
         o.vision = convert_type(vision_type);
     if (o.text == TENSOR_OTHER || (vision_type && o.vision == TENSOR_OTHER))
-        return err_set(err, -EINVAL,
-                       "the type is \"%.20s\"; expected f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0, "
-                       "int8 or int4",
-                       o.text == TENSOR_OTHER ? type : vision_type);
+        return err_set(
+            err, -EINVAL,
+            "the type is \"%.20s\"; expected f32, bf16, f16, q8_0, q5_1, q5_0, q4_1, q4_0, "
+            "int8 or int4",
+            o.text == TENSOR_OTHER ? type : vision_type);
     if (p) {
         o.on_progress = p->tell;
         o.user = p->user;

@@ -1,5 +1,6 @@
-/* What `deskhand model` does with a checkpoint without running it. Beside vlm.h the only header that
- * other folders may include. Paths are those of vlm_open(). Results are JSON objects, the caller's. */
+/* What `deskhand model` does with a checkpoint without running it. Beside vlm.h the only header
+ * that other folders may include. Paths are those of vlm_open(). Results are JSON objects, the
+ * caller's. */
 #ifndef DESKHAND_MODEL_TOOL_H
 #define DESKHAND_MODEL_TOOL_H
 
@@ -12,12 +13,12 @@ struct tool_progress {
     void *user;
 };
 
-/* {kind, path, vision_path, config {...}, tokens, n_values, bytes, types [{type, tensors, values, bytes}],
- * tensors [{name, type, shape, bytes}]}; types and tensors as the files have them. */
+/* {kind, path, vision_path, config {...}, tokens, n_values, bytes, types [{type, tensors, values,
+ * bytes}], tensors [{name, type, shape, bytes}]}; types and tensors as the files have them. */
 int tool_info(const char *path, const char *mmproj, json_t **ret, struct err *err);
 
-/* Is every tensor that the configuration asks for there, of its shape, finite? {tensors: how many were
- * looked at, faults [text], unused [names that the network has no use for]}. */
+/* Is every tensor that the configuration asks for there, of its shape, finite? {tensors: how many
+ * were looked at, faults [text], unused [names that the network has no use for]}. */
 int tool_check(const char *path, const char *mmproj, const struct tool_progress *p, json_t **ret,
                struct err *err);
 

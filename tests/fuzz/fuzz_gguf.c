@@ -1,5 +1,5 @@
-/* model/gguf.c, and what reads configurations and tokenizers from it. Every tensor that is handed out
- * is read to its last value, every value is asked for as every type. */
+/* model/gguf.c, and what reads configurations and tokenizers from it. Every tensor that is handed
+ * out is read to its last value, every value is asked for as every type. */
 #include "tests/fuzz/fuzz.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -13,8 +13,8 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const keys[] = {"general.architecture", "general.alignment", "n", "f", "b", "s",
-                                   "list", "texts"};
+static const char *const keys[] = {
+    "general.architecture", "general.alignment", "n", "f", "b", "s", "list", "texts"};
 
 static volatile double sum; /* so that reading is not left out */
 

@@ -1,12 +1,13 @@
 /* GGUF files that llama.cpp's own tools wrote, against what others compute with them
- * (tools/goldens/gguf_files.py): every type's values to the last bit, token ids, logits of llama.cpp and of
- * transformers, greedy text, the features of a picture.
+ * (tools/goldens/gguf_files.py): every type's values to the last bit, token ids, logits of
+ * llama.cpp and of transformers, greedy text, the features of a picture.
  *
  *   test_gguf FOLDER
  *
  * The exact logits are llama.cpp's on the same weights in f32; those on the file as it is are rough
- * because llama.cpp rounds activations to eight bits there. The mmproj holds the language model's epsilon
- * for the vision tower, as converters write it; the features agree only when it is ignored. */
+ * because llama.cpp rounds activations to eight bits there. The mmproj holds the language model's
+ * epsilon for the vision tower, as converters write it; the features agree only when it is ignored.
+ */
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/gguf.h"
@@ -24,9 +25,9 @@
 
 #include <cmocka.h>
 
-#define CLOSE 1e-4  /* of the largest logit */
-#define ROUGH 0.08  /* measured up to 0.051 between llama.cpp's own two answers */
-#define EIGHTH 8    /* of the rough logits only every eighth is kept */
+#define CLOSE 1e-4 /* of the largest logit */
+#define ROUGH 0.08 /* measured up to 0.051 between llama.cpp's own two answers */
+#define EIGHTH 8   /* of the rough logits only every eighth is kept */
 
 static const char *folder;
 static json_t *golden;
@@ -89,8 +90,9 @@ static void written_types_are_equal_to_the_byte(void **state)
     static const struct {
         const char *name;
         enum tensor_dtype dtype;
-    } rows[] = {{"plain.f16", TENSOR_F16},   {"plain.bf16", TENSOR_BF16}, {"plain.q8_0", TENSOR_Q8_0},
-                {"plain.q4_0", TENSOR_Q4_0}, {"plain.q4_1", TENSOR_Q4_1}, {"plain.q5_0", TENSOR_Q5_0},
+    } rows[] = {{"plain.f16", TENSOR_F16},   {"plain.bf16", TENSOR_BF16},
+                {"plain.q8_0", TENSOR_Q8_0}, {"plain.q4_0", TENSOR_Q4_0},
+                {"plain.q4_1", TENSOR_Q4_1}, {"plain.q5_0", TENSOR_Q5_0},
                 {"plain.q5_1", TENSOR_Q5_1}};
     AUTO_FREE char *path = file_join(folder, "types.gguf");
     struct gguf *g;
@@ -207,9 +209,9 @@ static void compare_text(const char *file, const char *key)
         int n;
         if (bpe_encode(m.bpe, prompt, strlen(prompt), true, &ids, &n, &err) < 0)
             fail_msg("%s", err.text);
-        json_array_foreach(json_object_get(row, "ids"), k, id)
-            if ((int)k >= n || ids[k] != json_integer_value(id))
-                fail_msg("%s: token %zu of \"%s\" is not llama.cpp's", file, k, prompt);
+        json_array_foreach(json_object_get(row, "ids"), k,
+                           id) if ((int)k >= n || ids[k] != json_integer_value(id))
+            fail_msg("%s: token %zu of \"%s\" is not llama.cpp's", file, k, prompt);
         assert_int_equal(k, n);
         text_forward(&m, ids, n, 0, logits);
         worst = fmax(worst, distance(json_object_get(row, "logits"), logits, 1, largest));
@@ -221,14 +223,16 @@ static void compare_text(const char *file, const char *key)
                 if (logits[t] > logits[best])
                     best = t;
             if (best != json_integer_value(id))
-                fail_msg("%s: \"%s\" goes on with %d in step %zu, llama.cpp's with %d", file, prompt,
-                         best, k, (int)json_integer_value(id));
+                fail_msg("%s: \"%s\" goes on with %d in step %zu, llama.cpp's with %d", file,
+                         prompt, best, k, (int)json_integer_value(id));
             text_forward(&m, &best, 1, n + (int)k, logits);
             n_greedy++;
         }
     }
-    print_message("%s: %zu prompts, logits off by at most %.2g (f32), %.2g (as it is) of the largest, "
-                  "%d greedy tokens equal\n", file, i, worst, rough, n_greedy);
+    print_message(
+        "%s: %zu prompts, logits off by at most %.2g (f32), %.2g (as it is) of the largest, "
+        "%d greedy tokens equal\n",
+        file, i, worst, rough, n_greedy);
     assert_int_equal(i, 20);
     assert_true(n_greedy > 500);
     assert_true(worst < CLOSE);
@@ -251,8 +255,13 @@ static void text_of_qwen2_agrees(void **state)
 /* The formula of gguf_files.py. */
 static struct patches draw(void)
 {
-    struct patches p = {.grid_t = 1, .grid_h = 10, .grid_w = 12, .n_temporal = 1, .patch_size = 14,
-                        .merge_size = 2, .hash = 1};
+    struct patches p = {.grid_t = 1,
+                        .grid_h = 10,
+                        .grid_w = 12,
+                        .n_temporal = 1,
+                        .patch_size = 14,
+                        .merge_size = 2,
+                        .hash = 1};
     size_t n = (size_t)(p.grid_h * p.grid_w * patches_n_cols(&p));
     p.rows = mem_aligned(n * sizeof(float));
     for (size_t i = 0; i < n; i++)

@@ -1,5 +1,5 @@
-/* deskhand model on small checkpoints, run as a script would, and on the same checkpoints spoilt: pictures
- * that leave no trace in the features, and features that leave none in the answer.
+/* deskhand model on small checkpoints, run as a script would, and on the same checkpoints spoilt:
+ * pictures that leave no trace in the features, and features that leave none in the answer.
  *
  *   test_model DESKHAND GGUF_FOLDER */
 #include "base/file.h"
@@ -108,12 +108,15 @@ static void spoil(const char *file, const char *const *names)
 static void info_says_what_is_there(void **state)
 {
     AUTO(str_done) struct str out = {0};
-    expect(run(&out, "info %s/vl.gguf", folder), 0, &out, "2 layers of 128, 2 heads (1 for keys) of 64");
+    expect(run(&out, "info %s/vl.gguf", folder), 0, &out,
+           "2 layers of 128, 2 heads (1 for keys) of 64");
     expect(run(&out, "info %s/vl.gguf", folder), 0, &out, "mmproj-vl.gguf");
-    expect(run(&out, "info %s/text.gguf --verbose", folder), 0, &out, "blk.0.attn_q.weight  256 x 256");
+    expect(run(&out, "info %s/text.gguf --verbose", folder), 0, &out,
+           "blk.0.attn_q.weight  256 x 256");
     assert_int_equal(run(&out, "info %s/vl.gguf --json", folder), 0);
     json_t *j = json_loads(str_cstr(&out), 0, NULL), *r = json_object_get(j, "result");
-    assert_int_equal(json_integer_value(json_object_get(json_object_get(r, "config"), "layers")), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(r, "config"), "layers")),
+                     2);
     json_decref(j);
     expect(run(&out, "info %s/types.gguf", folder), 1, &out, "the architecture is \"types\"");
     expect(run(&out, "info /nowhere"), 1, &out, "cannot open /nowhere");
@@ -162,7 +165,11 @@ static void wrong_colours_are_caught(void **state)
         const char *fault; /* NULL: none */
     } rows[] = {
         {{"Red.", "It is green", "BLUE"}, 1, 1, true, NULL},
-        {{"red", "red", "red"}, 1, 1, true, "were answered"}, /* pictures that are dropped look all alike */
+        {{"red", "red", "red"},
+         1,
+         1,
+         true,
+         "were answered"}, /* pictures that are dropped look all alike */
         {{"red", "green", "a picture"}, 1, 1, true, "were answered"},
         {{"green", "red", "blue"}, 1, 1, true, "were answered"},
         {{"red", "red or green", "none"}, 1, 1, false, NULL}, /* does not answer such questions */
@@ -173,9 +180,11 @@ static void wrong_colours_are_caught(void **state)
     };
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         json_t *faults = json_array();
-        bool named = verify_judge(rows[i].features, rows[i].logits, (char *const *)rows[i].answers, faults);
+        bool named =
+            verify_judge(rows[i].features, rows[i].logits, (char *const *)rows[i].answers, faults);
         const char *first = json_string_value(json_array_get(faults, 0));
-        if (named != rows[i].named || !first != !rows[i].fault || (first && !strstr(first, rows[i].fault)))
+        if (named != rows[i].named || !first != !rows[i].fault ||
+            (first && !strstr(first, rows[i].fault)))
             fail_msg("row %zu: \"%s\"", i, first ? first : "nothing");
         json_decref(faults);
     }
@@ -188,8 +197,8 @@ static void wrong_colours_are_caught(void **state)
 static void quantize_writes_both_files(void **state)
 {
     AUTO(str_done) struct str out = {0};
-    expect(run(&out, "quantize %s/vl.gguf %s/q.gguf --type q4_0 --vision-type q8_0", folder, dir), 0, &out,
-           "q.gguf");
+    expect(run(&out, "quantize %s/vl.gguf %s/q.gguf --type q4_0 --vision-type q8_0", folder, dir),
+           0, &out, "q.gguf");
     expect(run(&out, "info %s/q.gguf --mmproj %s/mmproj-q.gguf", dir, dir), 0, &out, "Q4_0");
     expect(run(&out, "verify %s/q.gguf --threads 1", dir), 0, &out, "no fault found");
 }
@@ -198,14 +207,15 @@ static void adapters_are_merged(void **state)
 {
     AUTO(str_done) struct str out = {0};
     expect(run(&out, "merge-lora %s/../tiny %s/m.gguf", folder, dir), 2, &out, "wants --lora");
-    expect(run(&out, "merge-lora %s/../tiny %s/m.gguf --lora %s/../lora/wide", folder, dir, folder), 0,
-           &out, "m.gguf");
+    expect(run(&out, "merge-lora %s/../tiny %s/m.gguf --lora %s/../lora/wide", folder, dir, folder),
+           0, &out, "m.gguf");
     expect(run(&out, "info %s/m.gguf --mmproj %s/mmproj-m.gguf", dir, dir), 0, &out, "BF16");
-    expect(run(&out, "merge-lora %s/vl.gguf %s/m.gguf --lora %s/../lora/wide", folder, dir, folder), 1,
-           &out, "deskhand:");
+    expect(run(&out, "merge-lora %s/vl.gguf %s/m.gguf --lora %s/../lora/wide", folder, dir, folder),
+           1, &out, "deskhand:");
 }
 
-/* A picture whose boxes are given in its own pixels, asked about twice, and a line without an answer. */
+/* A picture whose boxes are given in its own pixels, asked about twice, and a line without an
+ * answer. */
 static void perplexity_reads_a_data_set(void **state)
 {
     static const char data[] =
@@ -243,14 +253,10 @@ static void perplexity_reads_a_data_set(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(info_says_what_is_there),
-        cmocka_unit_test(wrong_command_lines_are_usage),
-        cmocka_unit_test(good_models_are_verified),
-        cmocka_unit_test(dropped_pictures_are_caught),
-        cmocka_unit_test(wrong_colours_are_caught),
-        cmocka_unit_test(quantize_writes_both_files),
-        cmocka_unit_test(adapters_are_merged),
-        cmocka_unit_test(perplexity_reads_a_data_set),
+        cmocka_unit_test(info_says_what_is_there),  cmocka_unit_test(wrong_command_lines_are_usage),
+        cmocka_unit_test(good_models_are_verified), cmocka_unit_test(dropped_pictures_are_caught),
+        cmocka_unit_test(wrong_colours_are_caught), cmocka_unit_test(quantize_writes_both_files),
+        cmocka_unit_test(adapters_are_merged),      cmocka_unit_test(perplexity_reads_a_data_set),
     };
     if (argc != 3) {
         fprintf(stderr, "usage: test_model DESKHAND GGUF_FOLDER\n");

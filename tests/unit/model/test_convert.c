@@ -1,5 +1,5 @@
-/* From Hugging Face's layout to GGUF and back through the other reader: the same network, to the bit
- * where no type was changed.
+/* From Hugging Face's layout to GGUF and back through the other reader: the same network, to the
+ * bit where no type was changed.
  *
  *   test_convert NANO TINY ADAPTERS */
 #include "base/file.h"
@@ -46,11 +46,14 @@ static struct vlm *open_model(const char *path)
     struct vlm *m;
     struct err err = {0};
     struct vlm_adapter a = {.dir = adapter, .merge = true};
-    if (vlm_open(path, &(struct vlm_options){.n_threads = 1, .precision = "f32", .n_ctx = 1024,
-                                          .weights = weights,
-                                          .adapters = &a,
-                                          .n_adapters = adapter != NULL}, &m,
-                 &err) < 0)
+    if (vlm_open(path,
+                 &(struct vlm_options){.n_threads = 1,
+                                       .precision = "f32",
+                                       .n_ctx = 1024,
+                                       .weights = weights,
+                                       .adapters = &a,
+                                       .n_adapters = adapter != NULL},
+                 &m, &err) < 0)
         fail_msg("%s", err.text);
     return m;
 }
@@ -70,10 +73,16 @@ static struct seen look(const char *path)
     struct err err = {0};
     int32_t *pos;
     const struct image_spec *spec = vlm_image_spec(m);
-    struct patches p = {.grid_t = 1, .grid_h = 12, .grid_w = 10, .n_temporal = 1,
-                        .patch_size = spec->patch_size, .merge_size = spec->merge_size, .hash = 7};
+    struct patches p = {.grid_t = 1,
+                        .grid_h = 12,
+                        .grid_w = 10,
+                        .n_temporal = 1,
+                        .patch_size = spec->patch_size,
+                        .merge_size = spec->merge_size,
+                        .hash = 7};
     size_t n = (size_t)(p.grid_h * p.grid_w * patches_n_cols(&p));
-    struct vlm_part parts[] = {{VLM_IMAGE, NULL, &p}, {VLM_TEXT, "Where is the \xc3\xb6l button?", NULL}};
+    struct vlm_part parts[] = {{VLM_IMAGE, NULL, &p},
+                               {VLM_TEXT, "Where is the \xc3\xb6l button?", NULL}};
     struct vlm_message message = {"user", parts, 2};
     struct vlm_request r = {.messages = &message, .n_messages = 1};
 
@@ -209,9 +218,10 @@ static bool compare_panels(void *user, const char *name, const int64_t *shape, i
     AUTO_FREE char *want = mem_zalloc(bytes);
     source_to_f32(&a, x);
     for (int row = 0; row < shape[0]; row += QUANT_PANEL) {
-        quant_panel_pack(f, x + (size_t)row * (size_t)n_in, (int)MIN(QUANT_PANEL, shape[0] - row), n_in,
-                         want);
-        assert_memory_equal(want, (const char *)b.parts[0].data + (size_t)row / QUANT_PANEL * bytes, bytes);
+        quant_panel_pack(f, x + (size_t)row * (size_t)n_in, (int)MIN(QUANT_PANEL, shape[0] - row),
+                         n_in, want);
+        assert_memory_equal(want, (const char *)b.parts[0].data + (size_t)row / QUANT_PANEL * bytes,
+                            bytes);
     }
     k->n++;
     return true;
@@ -247,7 +257,8 @@ static void packed_files_answer_as_weights_packed_while_loading(void **state)
         for (int v = 0; v < 2; v++) {
             convert(nano, formats[i], vision[v], to);
             check_finds(to, NULL, 0);
-            /* nano: 6 layers of 7 matrices, 6 blocks of 5 and the merger's 2; the head is the embedding */
+            /* nano: 6 layers of 7 matrices, 6 blocks of 5 and the merger's 2; the head is the
+             * embedding */
             assert_int_equal(count_panels(to), v ? 42 + 32 : 42);
             struct seen b = look(to);
             double d = apart(a.logits, b.logits, a.n_logits);
@@ -263,8 +274,10 @@ static void packed_files_answer_as_weights_packed_while_loading(void **state)
         assert_true(apart(a.logits, c.logits, a.n_logits) < 0.2);
         seen_done(&a);
         seen_done(&c);
-        assert_int_equal(tool_convert(to, NULL, "q8_0", NULL, NULL, "x.gguf", NULL, &err), -ENOTSUP);
-        assert_int_equal(tool_convert(nano, NULL, "int8", "int4", NULL, "x.gguf", NULL, &err), -EINVAL);
+        assert_int_equal(tool_convert(to, NULL, "q8_0", NULL, NULL, "x.gguf", NULL, &err),
+                         -ENOTSUP);
+        assert_int_equal(tool_convert(nano, NULL, "int8", "int4", NULL, "x.gguf", NULL, &err),
+                         -EINVAL);
     }
 }
 
@@ -272,11 +285,12 @@ static void lists_that_lie_about_panels_are_refused(void **state)
 {
     static const struct {
         const char *from, *to, *part;
-    } rows[] = {{"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int8 704 256", "panels of"},
-                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 704 999", "panels of"},
-                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 -04 256", "says"},
-                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 704 25x", "says"},
-                {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_ux.weight int4 704 256", "panels of"}};
+    } rows[] = {
+        {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int8 704 256", "panels of"},
+        {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 704 999", "panels of"},
+        {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 -04 256", "says"},
+        {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_up.weight int4 704 25x", "says"},
+        {"blk.0.ffn_up.weight int4 704 256", "blk.0.ffn_ux.weight int4 704 256", "panels of"}};
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         AUTO_FREE char *to = file_join(dir, "lie.gguf");
@@ -290,7 +304,8 @@ static void lists_that_lie_about_panels_are_refused(void **state)
     }
 }
 
-/* A model that was small in its file is not blown up in memory, unless the precision is asked for. */
+/* A model that was small in its file is not blown up in memory, unless the precision is asked for.
+ */
 static void quantised_files_stay_small_in_memory(void **state)
 {
     AUTO_FREE char *to = file_join(dir, "small.gguf");
@@ -301,8 +316,10 @@ static void quantised_files_stay_small_in_memory(void **state)
     convert(nano, "q4_0", NULL, to);
     for (int i = 0; i < 3; i++) {
         struct vlm *m;
-        assert_int_equal(vlm_open(paths[i], &(struct vlm_options){.n_threads = 1, .precision = precision[i]},
-                                  &m, NULL), 0);
+        assert_int_equal(vlm_open(paths[i],
+                                  &(struct vlm_options){.n_threads = 1, .precision = precision[i]},
+                                  &m, NULL),
+                         0);
         vlm_info(m, &info[i]);
         vlm_close(m);
         assert_int_equal(info[i].n_params, info[0].n_params);
@@ -415,8 +432,10 @@ static void check_finds_what_is_missing_and_what_is_no_number(void **state)
     memcpy(new, old, sizeof new);
     memcpy(new + 4, &nan, 4);
     spoil(to, old, new, sizeof new);
-    check_finds(to, "model.layers.2.mlp.down_proj.weight holds a value that is no finite number, the "
-                    "102th", 0);
+    check_finds(to,
+                "model.layers.2.mlp.down_proj.weight holds a value that is no finite number, the "
+                "102th",
+                0);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
-/* The GGUF reader against files that lie: every refusal names what is wrong, and nothing outside the
- * file is touched. */
+/* The GGUF reader against files that lie: every refusal names what is wrong, and nothing outside
+ * the file is touched. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -331,7 +331,9 @@ static void other_models_are_refused_by_name(void **state)
 {
     static const struct {
         const char *arch, *part;
-    } rows[] = {{"llama", "\"llama\""}, {"qwen25vl", "\"qwen25vl\""}, {"clip", "\"clip\""},
+    } rows[] = {{"llama", "\"llama\""},
+                {"qwen25vl", "\"qwen25vl\""},
+                {"clip", "\"clip\""},
                 {"qwen2vl", "embedding_length"}};
 
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
