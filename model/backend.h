@@ -87,6 +87,10 @@ struct backend {
      * each gets the numbers it has alone, to the bit: guessed tokens and batches rely on it. */
     void (*linear)(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                    float *out, size_t ld_out, bool add);
+    /* out [n, n_out / 2] = silu(a) * b, where a and b are the two halves of linear()'s result, which is
+     * never written. False, and nothing done, when the backend has no such way for this weight. */
+    bool (*linear_gated)(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                         float *out, size_t ld_out);
     /* out = x / sqrt(mean(x^2) + eps) * w, rows of d; out may be x */
     void (*rms_norm)(struct backend *b, const float *x, const float *w, int n, int d, float eps,
                      float *out);

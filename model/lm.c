@@ -201,8 +201,7 @@ int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n
         attention(m, b, i, runs, n_runs, from);
         lora_run(b, &k->o, m->h, n_q, rows, x, d, true);
         b->rms_norm(b, x, k->norm2, rows, m->d, m->eps, m->h);
-        lora_run(b, &k->gate_up, m->h, d, rows, m->wide, 2 * ff, false);
-        b->silu_mul(b, m->wide, rows, m->n_inner, m->inner);
+        lora_run_gated(b, &k->gate_up, m->h, d, rows, m->wide, m->inner);
         lora_run(b, &k->down, m->inner, ff, rows, x, d, true);
     }
     return 0;

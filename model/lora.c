@@ -40,8 +40,8 @@ struct lora {
     struct table tables[4];
     int n_tables;
     bool visual;
-    float scale;     /* of the request */
-    float *scratch;  /* [ROWS, max_rank] */
+    float scale;    /* of the request */
+    float *scratch; /* [ROWS, max_rank] */
     int max_rank;
 };
 
@@ -330,4 +330,15 @@ void lora_run(struct backend *b, const struct weight *w, const float *x, size_t 
             b->linear(b, &m->up[k].w, a->scratch + m->up[k].from, rank, rows,
                       out + (size_t)i * ld_out + m->up[k].col, ld_out, true);
     }
+}
+
+void lora_run_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                    float *wide, float *out)
+{
+    size_t half = (size_t)w->n_out / 2;
+
+    if (!w->lora && b->linear_gated(b, w, x, ld_x, n, out, half))
+        return;
+    lora_run(b, w, x, ld_x, n, wide, 2 * half, false);
+    b->silu_mul(b, wide, n, (int)half, out);
 }

@@ -7,8 +7,8 @@
 #include "model/load.h"
 #include "model/lora_file.h"
 
-/* What an adapter adds to one linear layer of the plan: out += scale * up (down x). The layer's parts
- * (q, k and v) share one `down`. */
+/* What an adapter adds to one linear layer of the plan: out += scale * up (down x). The layer's
+ * parts (q, k and v) share one `down`. */
 struct lora_linear {
     struct weight down; /* [rank, n_in], the parts' ranks together */
     int n_up;
@@ -50,6 +50,10 @@ void lora_detach(struct lora *a);
 /* b->linear() and what the attached adapter adds to this layer. */
 void lora_run(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
               float *out, size_t ld_out, bool add);
+
+/* out [n, n_out / 2] = silu(a) * b, the halves of lora_run()'s result; wide [n, n_out]: scratch. */
+void lora_run_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                    float *wide, float *out);
 
 /* Adds a pair's product, computed in f32, to n_out rows of f32: [n_out, n_in]. */
 int lora_merge(const struct lora_pair *p, const char *module, int n_out, int n_in, float *w,

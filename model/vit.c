@@ -199,8 +199,7 @@ static void after_attention(struct vit *v, const struct vit_block *k, struct bac
         float *x = v->x + (size_t)i * d;
         lora_run(b, &k->proj, v->h + (size_t)i * d, d, rows, x, d, true);
         b->rms_norm(b, x, k->norm2, rows, v->d, EPS, v->h);
-        lora_run(b, &k->gate_up, v->h, d, rows, wide, 2 * m, false);
-        b->silu_mul(b, wide, rows, v->n_inner, inner);
+        lora_run_gated(b, &k->gate_up, v->h, d, rows, wide, inner);
         lora_run(b, &k->down, inner, m, rows, x, d, true);
     }
 }

@@ -100,8 +100,8 @@ INLINE void row_fixed(const int n, bool add, const float *bias, int k2, const ui
 static void row(int n_panels, bool add, const float *bias, int k2, const uint16_t *a,
                 const uint16_t *b, float *c)
 {
-    for (; n_panels >= 4; n_panels -= 4, b += (size_t)k2 * 256, c += 128, bias = bias ? bias + 128 : NULL)
-        row_fixed(4, add, bias, k2, a, b, c);
+    for (; n_panels >= 2; n_panels -= 2, b += (size_t)k2 * 128, c += 64, bias = bias ? bias + 64 : NULL)
+        row_fixed(2, add, bias, k2, a, b, c);
     for (; n_panels > 0; n_panels--, b += (size_t)k2 * 64, c += 32, bias = bias ? bias + 32 : NULL)
         row_fixed(1, add, bias, k2, a, b, c);
 }

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #define CHUNK_ROWS 96
-#define WIDE_ROWS 192    /* a chunk where the weight is larger than the caches: it is read once a chunk */
+#define WIDE_ROWS 516    /* a chunk where the weight is larger than the caches: it is read once a chunk */
 #define WIDE_BYTES (4 << 20)
-#define WIDE_PANELS 8    /* of a task then: its part of the result stays in the second-level cache */
-#define K_BLOCK_BF16 1024 /* depth of a block of a panel: 64 KiB */
+#define WIDE_PANELS 2    /* of a task then: its part of the result stays in the second-level cache */
+#define K_BLOCK_MOST 1536 /* depth of a block of a panel: 96 KiB, in the second-level cache */
 #define ROW_TILE 12
 
 struct pack {
@@ -68,28 +68,31 @@ struct linear {
     float *out;
     size_t ld_out;
     bool add;
-    uint16_t *rows; /* x rounded, block by block: [n_in / K_BLOCK_BF16, n, ld_rows] */
+    uint16_t *rows; /* x rounded, block by block: [n_in / k_block, n, ld_rows] */
     size_t ld_rows;
+    int k_block; /* even */
     int chunk_rows, panels_per_task, n_panel_tasks;
+    const struct kernels *f32;
 };
 
-/* Rounded row i from input k on, a multiple of K_BLOCK_BF16. */
+/* Rounded row i from input k on, a multiple of k_block. */
 static uint16_t *rounded(const struct linear *l, int i, int k)
 {
-    return l->rows + ((size_t)(k / K_BLOCK_BF16) * (size_t)l->n + (size_t)i) * l->ld_rows;
+    return l->rows + ((size_t)(k / l->k_block) * (size_t)l->n + (size_t)i) * l->ld_rows;
 }
 
 static void pack_rows(const struct linear *l, int row, int n_rows)
 {
-    for (int k = 0; k < l->w->n_in; k += K_BLOCK_BF16) {
-        int n = MIN(K_BLOCK_BF16, l->w->n_in - k);
+    for (int k = 0; k < l->w->n_in; k += l->k_block) {
+        int n = MIN(l->k_block, l->w->n_in - k);
         for (int i = row; i < row + n_rows; i++)
             l->k->pack_row(n, ROUND_UP(n, 2), l->x + (size_t)i * l->ld_x + k, rounded(l, i, k));
     }
 }
 
-/* Rows row..row+n_rows-1 of one block of one panel. */
-static void panel_rows(const struct linear *l, int panel, int row, int n_rows, int k, int n_k2)
+/* Rows row..row+n_rows-1 of one block of one panel, to `to`. */
+static void panel_rows(const struct linear *l, int panel, int row, int n_rows, int k, int n_k2,
+                       float *to, size_t ld_to)
 {
     const struct weight *w = l->w;
     int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col), k2 = (w->n_in + 1) / 2;
@@ -105,20 +108,20 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows, i
     for (int i = row; i < row + n_rows; i += ROW_TILE) {
         int m = MIN(ROW_TILE, row + n_rows - i);
         const uint16_t *a = rounded(l, i, 2 * k);
-        float *c = l->out + (size_t)i * l->ld_out + col;
+        float *c = to + (size_t)(i - row) * ld_to;
         for (int line = 0; line < n_lines; line++, next += 32)
             __builtin_prefetch(next, 0, 2);
         if (n_cols == PANEL) {
-            l->k->tile(m, add, bias, n_k2, a, l->ld_rows, b, c, l->ld_out);
+            l->k->tile(m, add, bias, n_k2, a, l->ld_rows, b, c, ld_to);
             continue;
         }
         float edge[ROW_TILE * PANEL];
         memset(edge, 0, sizeof(edge));
         for (int r = 0; r < m && add; r++)
-            memcpy(edge + r * PANEL, c + (size_t)r * l->ld_out, sizeof(float) * (size_t)n_cols);
+            memcpy(edge + r * PANEL, c + (size_t)r * ld_to, sizeof(float) * (size_t)n_cols);
         l->k->tile(m, add, bias, n_k2, a, l->ld_rows, b, edge, PANEL);
         for (int r = 0; r < m; r++)
-            memcpy(c + (size_t)r * l->ld_out, edge + r * PANEL, sizeof(float) * (size_t)n_cols);
+            memcpy(c + (size_t)r * ld_to, edge + r * PANEL, sizeof(float) * (size_t)n_cols);
     }
 }
 
@@ -146,39 +149,86 @@ static void linear_task(void *ctx, int task)
                   (const uint16_t *)l->w->data + col * 2 * (size_t)k2, l->out + col);
         p0 += n_whole;
     }
-    for (int k = 0; k < k2; k += K_BLOCK_BF16 / 2)
+    for (int k = 0; k < k2; k += l->k_block / 2)
         for (int p = p0; p < p1; p++)
-            panel_rows(l, p, row, n_rows, k, MIN(K_BLOCK_BF16 / 2, k2 - k));
+            panel_rows(l, p, row, n_rows, k, MIN(l->k_block / 2, k2 - k),
+                       l->out + (size_t)row * l->ld_out + p * PANEL, l->ld_out);
+}
+
+/* Pairs of panels, one of each half, side by side in a piece that stays in cache. */
+static void gated_task(void *ctx, int task)
+{
+    const struct linear *l = ctx;
+    enum { LD = 2 * GATED_PANELS * PANEL };
+    int half = l->w->n_out / PANEL / 2, k2 = (l->w->n_in + 1) / 2;
+    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
+    int p0 = task % l->n_panel_tasks * l->panels_per_task, p1 = MIN(p0 + l->panels_per_task, half);
+    float piece[WIDE_ROWS * LD] __attribute__((aligned(64)));
+
+    for (int k = 0; k < k2; k += l->k_block / 2)
+        for (int p = p0; p < p1; p++)
+            for (int side = 0; side < 2; side++)
+                panel_rows(l, p + side * half, row, n_rows, k, MIN(l->k_block / 2, k2 - k),
+                           piece + ((p - p0) * 2 + side) * PANEL, LD);
+    for (int i = 0; i < n_rows; i++)
+        for (int p = p0; p < p1; p++) {
+            const float *gate = piece + i * LD + (p - p0) * 2 * PANEL;
+            l->f32->silu_mul(PANEL, gate, gate + PANEL,
+                             l->out + (size_t)(row + i) * l->ld_out + p * PANEL);
+        }
+}
+
+static void prepare(struct cpu *c, struct linear *l)
+{
+    int n_in = l->w->n_in, n_blocks = (n_in + K_BLOCK_MOST - 1) / K_BLOCK_MOST;
+    bool wide = (size_t)l->w->n_out * (size_t)n_in * 2 > WIDE_BYTES && l->n > CHUNK_ROWS;
+
+    l->k = c->bf16;
+    l->f32 = c->k;
+    l->chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
+    l->k_block = ROUND_UP((n_in + n_blocks - 1) / n_blocks, 64);
+    /* An odd number of cache lines, so that the rows of a tile do not share cache sets; one row needs no
+     * blocks and is read as a whole. */
+    l->ld_rows = (size_t)l->k_block + (l->n == 1 ? 0 : 32);
+    l->rows = cpu_scratch(c, (size_t)n_blocks * (size_t)l->n * l->ld_rows * sizeof(*l->rows));
 }
 
 void bf16_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                  float *out, size_t ld_out, bool add)
 {
     struct cpu *c = (struct cpu *)b;
-    int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
-    bool wide = (size_t)w->n_out * (size_t)w->n_in * 2 > WIDE_BYTES && n > CHUNK_ROWS;
-    int chunk = wide ? WIDE_ROWS : CHUNK_ROWS, n_chunks = ROUND_UP(n, chunk) / chunk;
-    /* An odd number of cache lines, so that the rows of a tile do not share cache sets. */
-    size_t ld_rows = (size_t)MIN(K_BLOCK_BF16, ROUND_UP(w->n_in, 64)) + 32;
-    struct linear l = {c->bf16, w, x, ld_x, n, out, ld_out, add, .ld_rows = ld_rows,
-                       .chunk_rows = chunk};
+    struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out, .add = add};
 
     if (n < 1)
         return;
-    size_t n_blocks = (size_t)ROUND_UP(w->n_in, K_BLOCK_BF16) / K_BLOCK_BF16;
-    if (n == 1) /* one row needs no blocks and is read as a whole */
-        l.ld_rows = K_BLOCK_BF16;
-    l.rows = cpu_scratch(c, n_blocks * (size_t)n * l.ld_rows * sizeof(*l.rows));
+    prepare(c, &l);
+    int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
+    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
     /* Enough tasks for an even end, each worth some microseconds. */
     int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
     int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
     l.panels_per_task = ROUND_UP(n_panels, split) / split;
-    if (wide)
+    if (l.chunk_rows == WIDE_ROWS)
         l.panels_per_task = MIN(l.panels_per_task, WIDE_PANELS);
     l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
     if (l.n_panel_tasks > 1)
         pool_run(c->pool, n_chunks, pack_task, &l);
     pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+}
+
+void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                       float *out, size_t ld_out)
+{
+    struct cpu *c = (struct cpu *)b;
+    struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out};
+    int half = w->n_out / PANEL / 2;
+
+    prepare(c, &l);
+    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
+    l.panels_per_task = MIN(half, GATED_PANELS);
+    l.n_panel_tasks = ROUND_UP(half, l.panels_per_task) / l.panels_per_task;
+    pool_run(c->pool, n_chunks, pack_task, &l);
+    pool_run(c->pool, n_chunks * l.n_panel_tasks, gated_task, &l);
 }
 
 void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret)

@@ -208,6 +208,20 @@ static void linear(struct backend *b, const struct weight *w, const float *x, si
         cpu_linear(b, w, x, ld_x, n, out, ld_out, add);
 }
 
+static bool linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                         float *out, size_t ld_out)
+{
+    bool is_q8 = w->kind == WEIGHT_INT8 || w->kind == WEIGHT_INT4;
+
+    if (w->n_out % (2 * PANEL) != 0 || n <= BACKEND_FEW_ROWS || (!is_q8 && !((struct cpu *)b)->bf16))
+        return false;
+    if (is_q8)
+        q8_linear_gated(b, w, x, ld_x, n, out, ld_out);
+    else
+        bf16_linear_gated(b, w, x, ld_x, n, out, ld_out);
+    return true;
+}
+
 static void cpu_close(struct backend *b)
 {
     struct cpu *c = (struct cpu *)b;
@@ -342,6 +356,7 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
         .kv_alloc = c->bf16 ? bf16_kv_alloc : cpu_kv_alloc,
         .kv_done = cpu_kv_done,
         .linear = linear,
+        .linear_gated = linear_gated,
         .rms_norm = cpu_rms_norm,
         .silu_mul = cpu_silu_mul,
         .gelu = cpu_gelu,

@@ -7,6 +7,8 @@
 #include "model/cpu/kernels.h"
 #include "model/cpu/pool.h"
 
+#define GATED_PANELS 2 /* pairs of panels of a task of linear_gated() */
+
 #define ROUND_UP(n, m) (((n) + (m)-1) / (m) * (m))
 
 struct cpu {
@@ -39,6 +41,9 @@ void q8_weight_pack(struct backend *b, const struct weight_part *parts, int n_pa
 void q8_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                float *out, size_t ld_out, bool add);
 
+void q8_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                     float *out, size_t ld_out);
+
 /* attn.c */
 struct attend_tile {
     int q_begin, n_q, k_begin, k_end;
@@ -57,6 +62,8 @@ void bf16_weight_pack(struct backend *b, const struct weight_part *parts, int n_
                       const float *bias, struct weight *ret);
 void bf16_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                  float *out, size_t ld_out, bool add);
+void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                       float *out, size_t ld_out);
 void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
 void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
                  int n, int pos);

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #define CHUNK_ROWS 96
-#define WIDE_ROWS 192
+#define WIDE_ROWS 516
 #define WIDE_BYTES (2 << 20)
-#define WIDE_PANELS 8
+#define WIDE_PANELS 2
 #define PART (8 * QUANT_BLOCK)
 
 struct pack {
@@ -86,6 +86,7 @@ struct linear {
     size_t ld_s;
     int32_t *groups; /* [n, ld / 32], for few rows on int4 */
     int chunk_rows, panels_per_task, n_panel_tasks;
+    const struct kernels *f32;
 };
 
 static void round_rows(const struct linear *l, int row, int n_rows)
@@ -100,23 +101,23 @@ static void round_rows(const struct linear *l, int row, int n_rows)
     }
 }
 
-/* m rows of inputs k..k+n-1 against a part of a panel, int8 or, for one row, int4. */
+/* m rows of inputs k..k+n-1 against a part of a panel, int8 or, for one row, int4, to c. */
 static void tile(const struct linear *l, bool is_int4, int panel, int row, int m, int k, int n,
-                 const uint8_t *w)
+                 const uint8_t *w, float *c, size_t ld_c)
 {
     int col = panel * PANEL, n_cols = MIN(PANEL, l->w->n_out - col);
     const float *bias = l->w->bias && k == 0 ? l->w->bias + col : NULL;
     const int8_t *q = l->rows + (size_t)row * l->ld + k;
     const struct q8_scale *s = l->scales + (size_t)row * l->ld_s + k / QUANT_BLOCK;
     float edge[Q8_TILE_ROWS * PANEL];
-    float *c = l->out + (size_t)row * l->ld_out + col, *to = c;
-    size_t ld_to = l->ld_out;
+    float *to = c;
+    size_t ld_to = ld_c;
     bool add = l->add || k > 0;
 
     if (n_cols < PANEL) {
         memset(edge, 0, sizeof(edge));
         for (int r = 0; r < m && add; r++)
-            memcpy(edge + r * PANEL, c + (size_t)r * l->ld_out, sizeof(float) * (size_t)n_cols);
+            memcpy(edge + r * PANEL, c + (size_t)r * ld_c, sizeof(float) * (size_t)n_cols);
         to = edge;
         ld_to = PANEL;
     }
@@ -126,7 +127,7 @@ static void tile(const struct linear *l, bool is_int4, int panel, int row, int m
         l->k->tile8(m, add, bias, n, w, q, l->ld, s, l->ld_s, to, ld_to);
     if (n_cols < PANEL)
         for (int r = 0; r < m; r++)
-            memcpy(c + (size_t)r * l->ld_out, edge + r * PANEL, sizeof(float) * (size_t)n_cols);
+            memcpy(c + (size_t)r * ld_c, edge + r * PANEL, sizeof(float) * (size_t)n_cols);
 }
 
 /* A few rows: the whole depth at once, so that each has the numbers it has alone. */
@@ -135,13 +136,15 @@ static void panel_few(const struct linear *l, int panel)
     const uint8_t *w = (const uint8_t *)l->w->data + (size_t)panel * l->panel_bytes;
 
     if (l->format == QUANT_INT8)
-        tile(l, false, panel, 0, l->n, 0, l->w->n_in, w);
+        tile(l, false, panel, 0, l->n, 0, l->w->n_in, w, l->out + panel * PANEL, l->ld_out);
     else
         for (int i = 0; i < l->n; i++)
-            tile(l, true, panel, i, 1, 0, l->w->n_in, w);
+            tile(l, true, panel, i, 1, 0, l->w->n_in, w,
+                 l->out + (size_t)i * l->ld_out + panel * PANEL, l->ld_out);
 }
 
-static void panel_many(const struct linear *l, int panel, int row, int n_rows, int k, int n)
+static void panel_many(const struct linear *l, int panel, int row, int n_rows, int k, int n, float *to,
+                       size_t ld_to)
 {
     const uint8_t *w = (const uint8_t *)l->w->data + (size_t)panel * l->panel_bytes;
     uint8_t wide[PART / QUANT_BLOCK * QUANT_INT8_BLOCK_BYTES] __attribute__((aligned(64)));
@@ -153,7 +156,8 @@ static void panel_many(const struct linear *l, int panel, int row, int n_rows, i
         w += (size_t)(k / QUANT_BLOCK) * QUANT_INT8_BLOCK_BYTES;
     }
     for (int i = row; i < row + n_rows; i += Q8_TILE_ROWS)
-        tile(l, false, panel, i, MIN(Q8_TILE_ROWS, row + n_rows - i), k, n, w);
+        tile(l, false, panel, i, MIN(Q8_TILE_ROWS, row + n_rows - i), k, n, w,
+             to + (size_t)(i - row) * ld_to, ld_to);
 }
 
 static void round_task(void *ctx, int task)
@@ -180,36 +184,87 @@ static void linear_task(void *ctx, int task)
     }
     for (int k = 0; k < l->w->n_in; k += PART)
         for (int p = p0; p < p1; p++)
-            panel_many(l, p, row, n_rows, k, MIN(PART, l->w->n_in - k));
+            panel_many(l, p, row, n_rows, k, MIN(PART, l->w->n_in - k),
+                       l->out + (size_t)row * l->ld_out + p * PANEL, l->ld_out);
+}
+
+/* Pairs of panels, one of each half, side by side in a piece that stays in cache. */
+static void gated_task(void *ctx, int task)
+{
+    const struct linear *l = ctx;
+    enum { LD = 2 * GATED_PANELS * PANEL };
+    int half = l->w->n_out / PANEL / 2;
+    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
+    int p0 = task % l->n_panel_tasks * l->panels_per_task, p1 = MIN(p0 + l->panels_per_task, half);
+    float piece[WIDE_ROWS * LD] __attribute__((aligned(64)));
+
+    for (int k = 0; k < l->w->n_in; k += PART)
+        for (int p = p0; p < p1; p++)
+            for (int side = 0; side < 2; side++)
+                panel_many(l, p + side * half, row, n_rows, k, MIN(PART, l->w->n_in - k),
+                           piece + ((p - p0) * 2 + side) * PANEL, LD);
+    for (int i = 0; i < n_rows; i++)
+        for (int p = p0; p < p1; p++) {
+            const float *gate = piece + i * LD + (p - p0) * 2 * PANEL;
+            l->f32->silu_mul(PANEL, gate, gate + PANEL,
+                             l->out + (size_t)(row + i) * l->ld_out + p * PANEL);
+        }
+}
+
+static void prepare(struct cpu *c, struct linear *l)
+{
+    const struct weight *w = l->w;
+    size_t n_blocks = (size_t)ROUND_UP(w->n_in, QUANT_BLOCK) / QUANT_BLOCK;
+
+    l->k = c->q8;
+    l->f32 = c->k;
+    l->format = w->kind == WEIGHT_INT4 ? QUANT_INT4 : QUANT_INT8;
+    l->panel_bytes = quant_panel_bytes(l->format, w->n_in);
+    l->ld = n_blocks * QUANT_BLOCK + 64;
+    l->ld_s = n_blocks;
+    size_t groups = l->ld / QUANT_GROUP * sizeof(*l->groups), n = (size_t)l->n;
+    l->rows = cpu_scratch(c, n * (l->ld + l->ld_s * sizeof(*l->scales) + groups));
+    l->scales = (struct q8_scale *)(l->rows + n * l->ld);
+    l->groups = (int32_t *)(l->scales + n * l->ld_s);
+    size_t n_panels = (size_t)ROUND_UP(w->n_out, PANEL) / PANEL;
+    bool wide = n_panels * l->panel_bytes > WIDE_BYTES && l->n > CHUNK_ROWS;
+    l->chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
 }
 
 void q8_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                float *out, size_t ld_out, bool add)
 {
     struct cpu *c = (struct cpu *)b;
-    enum quant_format f = w->kind == WEIGHT_INT4 ? QUANT_INT4 : QUANT_INT8;
-    size_t n_blocks = (size_t)ROUND_UP(w->n_in, QUANT_BLOCK) / QUANT_BLOCK;
-    struct linear l = {c->q8, w, f, quant_panel_bytes(f, w->n_in), x, ld_x, n, out, ld_out, add,
-                       .ld = n_blocks * QUANT_BLOCK + 64, .ld_s = n_blocks};
-    int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
-    bool wide = (size_t)n_panels * l.panel_bytes > WIDE_BYTES && n > CHUNK_ROWS;
+    struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out, .add = add};
 
     if (n < 1)
         return;
-    l.chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
+    prepare(c, &l);
+    int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
     int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
-    size_t groups = l.ld / QUANT_GROUP * sizeof(*l.groups);
-    l.rows = cpu_scratch(c, (size_t)n * (l.ld + l.ld_s * sizeof(*l.scales) + groups));
-    l.scales = (struct q8_scale *)(l.rows + (size_t)n * l.ld);
-    l.groups = (int32_t *)(l.scales + (size_t)n * l.ld_s);
     /* Enough tasks for an even end, each worth some microseconds. */
     int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
     int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
     l.panels_per_task = ROUND_UP(n_panels, split) / split;
-    if (wide)
+    if (l.chunk_rows == WIDE_ROWS)
         l.panels_per_task = MIN(l.panels_per_task, WIDE_PANELS);
     l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
     if (l.n_panel_tasks > 1)
         pool_run(c->pool, n_chunks, round_task, &l);
     pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+}
+
+void q8_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
+                     float *out, size_t ld_out)
+{
+    struct cpu *c = (struct cpu *)b;
+    struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out};
+    int half = w->n_out / PANEL / 2;
+
+    prepare(c, &l);
+    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
+    l.panels_per_task = MIN(half, GATED_PANELS);
+    l.n_panel_tasks = ROUND_UP(half, l.panels_per_task) / l.panels_per_task;
+    pool_run(c->pool, n_chunks, round_task, &l);
+    pool_run(c->pool, n_chunks * l.n_panel_tasks, gated_task, &l);
 }

@@ -237,6 +237,36 @@ static void quantised(struct backend *b)
         }
 }
 
+/* Halves that are not written against halves that are. */
+static void gated(struct backend *b)
+{
+    static const int shapes[][3] = {{9, 64, 40}, {100, 192, 300}, {200, 576, 2100}, {500, 1024, 1100}};
+    static const enum weight_kind kinds[] = {WEIGHT_F32, WEIGHT_INT8, WEIGHT_INT4};
+
+    for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
+        int n = shapes[i][0], n_out = shapes[i][1], n_in = shapes[i][2], half = n_out / 2;
+        AUTO_FREE float *x = noise_new((size_t)n * (size_t)n_in);
+        AUTO_FREE float *w = noise_new((size_t)n_out * (size_t)n_in);
+        AUTO_FREE float *bias = noise_new((size_t)n_out);
+        AUTO_FREE float *wide = noise_new((size_t)n * (size_t)n_out);
+        AUTO_FREE float *out = noise_new((size_t)n * (size_t)half);
+        AUTO_FREE double *want = mem_alloc(sizeof(double) * (size_t)n * (size_t)half);
+        for (size_t k = 0; k < N_ELEMENTS(kinds); k++) {
+            struct weight_part part = {w, TENSOR_F32, n_out};
+            struct weight packed;
+            b->pack_as = kinds[k];
+            b->weight_pack(b, &part, 1, n_in, bias, &packed);
+            b->pack_as = WEIGHT_F32;
+            if (b->linear_gated(b, &packed, x, (size_t)n_in, n, out, (size_t)half)) {
+                b->linear(b, &packed, x, (size_t)n_in, n, wide, (size_t)n_out, false);
+                ref_silu_mul(wide, n, half, want);
+                compare("linear_gated", b, out, (size_t)half, want, n, half, 2e-6);
+            }
+            b->weight_done(b, &packed);
+        }
+    }
+}
+
 /* Sums of bytes are exact, so every set of kernels gives the same sums; f32 rounds the scales. */
 static void same_as_generic(const struct q8_kernels *k, const char *name)
 {
@@ -419,6 +449,11 @@ static void test_linear(void **state)
     for_each_backend(linear);
 }
 
+static void test_gated(void **state)
+{
+    for_each_backend(gated);
+}
+
 static void test_quantised(void **state)
 {
     for_each_backend(quantised);
@@ -463,7 +498,7 @@ static void test_open_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_quantised), cmocka_unit_test(test_bytes), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_linear), cmocka_unit_test(test_quantised), cmocka_unit_test(test_gated), cmocka_unit_test(test_bytes), cmocka_unit_test(test_rows),
         cmocka_unit_test(test_rope),   cmocka_unit_test(test_attend),
         cmocka_unit_test(test_f16),    cmocka_unit_test(test_open_refuses),
     };
