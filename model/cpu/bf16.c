@@ -4,13 +4,17 @@
 #include "model/cpu/bf16.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 24")
 
 INLINE __m512bh pair_of(const uint16_t *p)
 {
-    return (__m512bh)_mm512_set1_epi32(*(const int __attribute__((may_alias, aligned(2))) *)p);
+    int32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return (__m512bh)_mm512_set1_epi32(v);
 }
 
 INLINE __m512bh load(const uint16_t *p)
