@@ -72,9 +72,8 @@ INLINE void tile_fixed(const int m, bool add, const float *bias, int k2, const u
     }
 }
 
-/* One row, two panels at a time: additions wait less for the ones before, and more streams would be more
- * than the prefetchers follow. The sums have the same order as in a tile: a token's numbers do not depend
- * on how many others come with it. */
+/* One row, two panels at a time, so that additions wait less for the ones before. The sums have the same
+ * order as in a tile: a token's numbers do not depend on how many others come with it. */
 INLINE void row_fixed(const int n, bool add, const float *bias, int k2, const uint16_t *a,
                       const uint16_t *b, float *c)
 {
