@@ -110,7 +110,7 @@ struct vlm_request {
     int max_think_tokens;
     bool logprobs; /* fill reply.tokens */
     /* Tokens guessed ahead from what was said before and checked in one pass; the reply stays the
-     * same. 0: as many as the engine likes, negative: none. */
+     * same. 0: as many as pay in the engine's precision, negative: none. */
     int n_draft;
     float temperature;    /* 0: greedy */
     float top_p;          /* 0 or 1: off */

@@ -103,15 +103,16 @@ static struct vlm_reply generate(const struct vlm_request *r)
 /* Returns the number of right guesses. */
 static int same_either_way(const struct vlm_request *r)
 {
-    struct vlm_request plain = *r;
+    struct vlm_request plain = *r, guessing = *r;
 
+    guessing.n_draft = 7; /* on every backend, whatever its default is */
     plain.n_draft = -1;
     /* The prompt is in the cache for both: many rows together are rounded differently in f32. */
     struct vlm_request first = plain;
     first.max_tokens = 1;
     struct vlm_reply warm = generate(&first);
     vlm_reply_done(&warm);
-    struct vlm_reply a = generate(&plain), b = generate(r);
+    struct vlm_reply a = generate(&plain), b = generate(&guessing);
     assert_int_equal(a.n_drafted, 0);
     assert_int_equal(a.n_generated, b.n_generated);
     for (int i = 0; i < a.n_generated; i++) {
@@ -245,7 +246,7 @@ static int measure(void)
             struct step s;
             step_init(&s, i);
             s.r.logprobs = false;
-            s.r.n_draft = k % 2 ? 0 : -1;
+            s.r.n_draft = k % 2 ? 7 : -1;
             struct vlm_reply y = generate(&s.r);
             best[k % 2][i] = k < 2 ? y.decode_us : MIN(best[k % 2][i], y.decode_us);
             if (k == 1) {
