@@ -250,6 +250,7 @@ def main():
     a.add_argument('--size', default='448x336')
     a.add_argument('--screen', default='448x336')
     a.add_argument('--display', type=int, default=79)
+    a.add_argument('--seed', type=int, default=4242, help='of the zenity forms')
     a.add_argument('--save', default='', help='folder for the screenshots')
     a.add_argument('--show', type=int, default=3)
     a.add_argument('--drawn', type=int, default=1)
@@ -272,7 +273,7 @@ def main():
             print('forms' if forms else 'windows', a.size, steps(m, make, a.n, a.show), flush=True)
     if a.zenity:
         sw, sh = map(int, a.screen.split('x'))
-        s = zenity(m, a.zenity, sw, sh, a.display, out=a.save or None, show=a.show)
+        s = zenity(m, a.zenity, sw, sh, a.display, a.seed, a.save or None, a.show)
         print('zenity', a.screen, s, flush=True)
 
 

@@ -438,3 +438,31 @@ class Page(Screen):
             return str(r.randint(0, 99999))
         alphabet = string.ascii_letters + string.digits + string.punctuation
         return ''.join(r.choice(alphabet) for _ in range(r.randint(2, 8)))
+
+
+class Terminal(Screen):
+    """A terminal window: a title, lines in a monospaced face, a prompt.  Nothing to click."""
+
+    def render(self):
+        r = self.r
+        f = font(
+            r.choice([q for q in FONTS if 'Mono' in q or 'Hack' in q or 'Fira' in q]),
+            r.choice([10, 11, 12, 13, 14]),
+        )
+        w, h = r.randint(self.w // 2, self.w), r.randint(self.h // 2, self.h)
+        x, y = r.choice([(0, 0), ((self.w - w) // 2, (self.h - h) // 2)])
+        self.dark = r.random() < 0.5
+        self.win = (0, 0, 0) if self.dark else WHITE
+        fg = r.choice([WHITE, (220, 220, 220), (80, 220, 80)]) if self.dark else (0, 0, 0)
+        self.d.rectangle((x, y, x + w, y + h), fill=self.win)
+        top = y + self.title_bar(x, y, x + w) + 2
+        prompt = r.choice(['$', '$', '#', '~$', phrase(r, 1).lower() + ':~$', '>'])
+        for i in range(r.choice([1, 1, 1, 2, 4, 8])):
+            t = prompt if i % 2 == 0 else phrase(r)
+            if r.random() < 0.4 and i % 2 == 0:
+                t += ' ' + phrase(r)
+            if top + f.size + 4 < y + h and self.tw(t, f) < w - 8:
+                self.text(x + 3, top, t, fill=fg, f=f)
+            top += f.size + 4
+        self.el = []
+        return self

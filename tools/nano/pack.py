@@ -52,11 +52,51 @@ FAR = 320
 INSIDE, NEXT, VALUE = 0, 1, 2
 
 Point = namedtuple('Point', 'token box')
+Tokens = namedtuple('Tokens', 'ids offsets')
 Copy = namedtuple('Copy', 'token source which')
 
 
 def norm(im):
     return torch.from_numpy(((np.asarray(im, np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1))
+
+
+def taken(answer):
+    """(start, end, is it the target's name) of the words in an answer that come from the goal"""
+    m = re.match(r'<think>\n[a-z ]+ "', answer)
+    if m:
+        yield m.end(), answer.index('"\n', m.end()), True
+    for m in re.finditer(r'"text": "(.*)"\}', answer):
+        yield m.start(1), m.end(1), False
+
+
+def only(word, goal):
+    """Where a word stands in the goal, if it does so once."""
+    found = [f.start() for f in re.finditer(r'(?<!\w)' + re.escape(word) + r'(?!\w)', goal)]
+    return found[0] if word and len(found) == 1 else None
+
+
+def aligned(ae, ue, answer, goal):
+    """The answer's tokens, its copied words cut up as the goal has them: " Lovelace" is " L" "ove" "lace", so "Lovelace"
+    becomes "L" "ove" "lace" whatever the tokenizer would do.  To copy is then to repeat tokens."""
+    ids, offsets = list(ae.ids), list(ae.offsets)
+    for x0, x1, _ in reversed(list(taken(answer))):
+        at = only(answer[x0:x1], goal)
+        mine = [j for j, (a, b) in enumerate(offsets) if a < x1 and b > x0]
+        if at is None or offsets[mine[0]][0] != x0 or offsets[mine[-1]][1] != x1:
+            continue
+        end = at + x1 - x0
+        source = [j for j, (a, b) in enumerate(ue.offsets) if a < end and b > at]
+        (a, b), last = ue.offsets[source[0]], ue.offsets[source[-1]][1]
+        first = ue.ids[source[0]]
+        if a == at - 1 and ue.tokens[source[0]][0] == '\u0120':  # the byte-level alphabet's space
+            first, a = T.token_to_id(ue.tokens[source[0]][1:]), at
+        if first is None or a != at or last != end or b == at:
+            continue
+        ids[mine[0] : mine[-1] + 1] = [first] + [ue.ids[j] for j in source[1:]]
+        shift = x0 - at
+        cut = [(at, b)] + [ue.offsets[j] for j in source[1:]]
+        offsets[mine[0] : mine[-1] + 1] = [(p + shift, q + shift) for p, q in cut]
+    return Tokens(ids, offsets)
 
 
 class Pack:
@@ -107,6 +147,9 @@ class Pack:
     def add(self, user, answer, el, full, learn=True, only_coords=False, blind=False):
         """A segment: the user's words after the header, the answer, the element it points at (or None)."""
         ue, ae = T.encode(user), T.encode(answer)
+        goal = user.split('\n\n## Prev')[0] if full and '## Prev' in user else None
+        if goal:
+            ae = aligned(ae, ue, answer, goal)
         o, nu, na = len(self.ids), len(ue.ids), len(ae.ids)
         base = self.full_at if full else self.short_at + self.scr.r.randint(0, FAR)
         self.ids += ue.ids + ae.ids
@@ -123,29 +166,21 @@ class Pack:
             if learn and (co or not only_coords) and not (digit and blind):
                 alab[j] = z
             awt[j] = W_DIGIT if digit else W_TEXT
-        if full and '## Prev' in user:
-            self.copied(user, answer, ue, ae, o, ulab, uwt, awt)
+        if goal:
+            self.copied(user, goal.lower(), answer, ue, ae, o, ulab, uwt, awt)
         self.lab += ulab + alab
         self.wt += uwt + awt
         if el is not None:
             self.pointing(answer, ae, o + nu, bracket, el)
 
-    def copied(self, user, answer, ue, ae, o, ulab, uwt, awt):
+    def copied(self, user, goal, answer, ue, ae, o, ulab, uwt, awt):
         """Every word that comes from the goal, in the answer and, for practice, in the history."""
-        cut = user.index('\n\n## Prev')
-        goal = user[:cut].lower()
-        think = answer.split('</think>')[0]
-        m = re.match(r'<think>\n[a-z ]+ "', think)
-        spans = []
-        if m:
-            spans.append((True, m.end(), answer.index('"\n', m.end()), NEXT))
-        spans += [(True, m.start(1), m.end(1), VALUE) for m in re.finditer(r'"text": "(.*)"\}', answer)]
+        spans = [(True, x0, x1, NEXT if named else VALUE) for x0, x1, named in taken(answer)]
         spans += [(False, m.start(1), m.end(1), VALUE) for m in re.finditer(r'"text": "([^"]*)"\}', user)]
         for is_answer, x0, x1, which in spans:
             text, en = (answer, ae) if is_answer else (user, ue)
-            word = text[x0:x1].lower()
-            found = [f.start() for f in re.finditer(r'(?<!\w)' + re.escape(word) + r'(?!\w)', goal)]
-            if not word or len(found) != 1:
+            found = only(text[x0:x1].lower(), goal)
+            if found is None:
                 continue
             for j, (x, y) in enumerate(en.offsets):
                 # an answer's closing quote counts too; where the history goes on is chance
@@ -157,7 +192,7 @@ class Pack:
                     ulab[j], uwt[j] = ue.ids[j], W_COPIED
                 x = max(x, x0)
                 if x < x1:
-                    q = found[0] + x - x0
+                    q = found + x - x0
                     q = next((i for i, (c, d) in enumerate(ue.offsets) if c <= q < d), None)
                     at = o + j - 1 + (len(ue.ids) if is_answer else 0)
                     if q is not None:
@@ -364,7 +399,10 @@ def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03):
         return collate([pack_blind(seed)])
     packs = []
     for i in range(n):
-        if real and random.Random(seed * 7919 + i).random() < share:
+        u = random.Random(seed * 7919 + i).random()
+        if u > 0.98:
+            scr = gen_drawn.Terminal(w, h, seed * 1009 + i).render()
+        elif real and u < share:
             scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms)
         else:
             scr = gen_drawn.Screen(w, h, seed * 1009 + i).render()

@@ -15,7 +15,7 @@ def form_state(d):
     """(number of entries, number filled) of a window that is a form, else None"""
     f = [e for e in d['el'] if e['kind'] == 'field']
     rest = d['el'][len(f) :]
-    if len(f) < 2 or d['el'][: len(f)] != f or not {e['kind'] for e in rest} <= {'checkbox', 'button'}:
+    if not f or d['el'][: len(f)] != f or not {e['kind'] for e in rest} <= {'checkbox', 'button'}:
         return None
     return len(f), sum(1 for e in f if e['value'])
 
@@ -37,7 +37,7 @@ class Real:
         """A random window; with probability `forms` a form, every number of filled entries equally likely."""
         n = r.choice(self.names)
         if r.random() < forms:
-            k = r.choice([2, 3, 3, 3, 3, 4, 4, 5])
+            k = r.choice([1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5])
             n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
         if n not in self.cache:
             with open(n + '.json') as f:

@@ -2,7 +2,7 @@
 
 from collections import Counter, namedtuple
 
-from words import FIELDS, WORDS, form_label, phrase, value_for
+from words import FIELDS, WORDS, form_label, hard_value, path, phrase, value_for
 
 SYS = (
     '<|im_start|>system\nYou are MiMo, an AI assistant developed by Xiaomi.<|im_end|>\n'
@@ -195,7 +195,8 @@ def form_goal(r, pairs, button, blind=False):
         s = 'Set ' + r.choice([' and ', ', ']).join(f'{l} to {x}' for l, x in P)
     elif v < 0.8:
         s = r.choice(['Enter ', 'Type ', 'Put '])
-        s += ', '.join(f'{x} {r.choice(["in", "into"])} {l}' for l, x in P)
+        where = r.choice(['in {}', 'into {}', 'in {}', 'into {}', 'in the {} field', 'into the {} box'])
+        s += ', '.join(f'{x} {where.format(l)}' for l, x in P)
     elif v < 0.9:
         s = 'Fill ' + ', '.join(f'{l} with {x}' for l, x in P)
     else:
@@ -218,7 +219,10 @@ def form_plan(s, form, buttons):
         part = form[: n if r.random() < 0.7 else r.randint(max(done, 1), n)]
         done = None if s.blind or u < 0.35 else min(done, len(part))
     shown = done is not None
-    pairs = [(e['label'], e['value'] if shown and e.get('value') else value_for(r, e['label'])) for e in part]
+    pairs = []
+    for e in part:
+        v = hard_value(r) if r.random() < (0.35 if s.blind else 0.2) else value_for(r, e['label'])
+        pairs.append((e['label'], e['value'] if shown and e.get('value') else v))
     button = r.choice(buttons) if buttons and r.random() < 0.85 else None
     if button and r.random() < 0.5:
         button = next((e for e in buttons if e['label'] in SUBMIT), button)
@@ -237,8 +241,10 @@ def form_plan(s, form, buttons):
 
 def command_plan(r):
     """Type something where the focus is."""
-    programs = ['touch /tmp/', 'ls ', 'echo ', 'mkdir ', 'cat ', 'rm ']
-    t = r.choice(programs) + r.choice(WORDS).lower() if r.random() < 0.6 else value_for(r)
+    t = value_for(r)
+    if r.random() < 0.7:
+        programs = ['touch', 'ls', 'echo', 'mkdir', 'cat', 'rm', 'cd', 'ls -l', 'vi', 'python3', 'sh']
+        t = r.choice(programs) + ' ' + (path(r) if r.random() < 0.6 else r.choice(WORDS).lower())
     v = quoted(r, t)
     goal = r.choice(
         [

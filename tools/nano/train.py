@@ -43,7 +43,9 @@ def options():
     a.add_argument('--vlr', type=float, default=0.5, help="the vision tower's share of the rate")
     a.add_argument('--ema', type=float, default=0.97, help='of the averaged weights, per averaging')
     a.add_argument('--save', type=float, default=3.0, help='minutes')
-    a.add_argument('--still', type=float, default=0.0, help='share of steps that leave the vision tower as it is')
+    a.add_argument(
+        '--still', type=float, default=0.0, help='share of steps that leave the vision tower as it is'
+    )
     a.add_argument('--page', type=float, default=0.03, help='share of steps that only read pages')
     a.add_argument('--blind', type=float, default=0.4, help='share of steps without a picture')
     a.add_argument('--share', type=float, default=0.95, help='of real windows among the screens')

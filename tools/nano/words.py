@@ -120,3 +120,44 @@ def value_for(r, label=''):
     if v < 0.9:
         return r.choice(WORDS).lower() + '@' + r.choice(DOMAIN)
     return r.choice(WORDS).capitalize() + ' ' + str(r.randint(1, 99))
+
+
+def scramble(r, letters, least, most):
+    return ''.join(r.choice(letters) for _ in range(r.randint(least, most)))
+
+
+def hard_value(r):
+    """Something to copy that no dictionary has: long numbers, codes, mail addresses, paths."""
+    v = r.random()
+    if v < 0.25:
+        return scramble(r, string.digits, 5, 11)
+    if v < 0.35:
+        return scramble(r, string.ascii_lowercase, 4, 9)
+    if v < 0.5:
+        return scramble(r, string.ascii_letters + string.digits, 4, 10)
+    if v < 0.8:
+        name = r.choice(FIRST + LAST + WORDS).lower() + r.choice(
+            ['', '', '.' + r.choice(LAST).lower(), str(r.randint(1, 99))]
+        )
+        return (
+            name
+            + '@'
+            + r.choice(WORDS).lower()
+            + '.'
+            + r.choice(['com', 'org', 'net', 'mil', 'edu', 'io', 'de', 'co.uk', 'info'])
+        )
+    if v < 0.9:
+        return path(r)
+    return (
+        r.choice(WORDS) + r.choice('-_./') + r.choice(WORDS).lower() + r.choice(['', str(r.randint(0, 99))])
+    )
+
+
+def path(r):
+    """A path as shells and mktemp make them."""
+    p = '/' + r.choice(['tmp', 'tmp', 'home', 'var', 'usr', 'opt'])
+    if r.random() < 0.6:
+        p += '/tmp.' + scramble(r, string.ascii_letters + string.digits, 6, 10)
+    for _ in range(r.choice([0, 1, 1, 2])):
+        p += '/' + r.choice(WORDS).lower()
+    return p + (r.choice(['.txt', '.py', '.log', '/']) if r.random() < 0.2 else '')
