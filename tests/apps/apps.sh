@@ -82,7 +82,9 @@ H
     result() { xdotool search --name 'Sent' getwindowname 2>/dev/null; }
 }
 
-desk_begin "${APPS_SIZE:-448x336}"
+size=448x336
+[ "$case" = calculator ] && size=448x448 # its window is 380 pixels tall
+desk_begin "${APPS_SIZE:-$size}"
 case_"$case" || exit 1
 "$deskhand" do "$goal" --max-steps 10 --max-seconds 120 >"$desk_tmp/do.log" 2>&1
 code=$?
