@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void *must(void *p, size_t n)
 {
@@ -45,11 +47,27 @@ char *mem_strndup(const char *s, size_t n)
     return r;
 }
 
+#define LAZY_MIN ((size_t)1 << 20) /* bytes from which on whole pages are left to the kernel */
+
+/* Whole pages inside a large block go back to the kernel, which gives zeroed ones when they are
+ * first touched: a cache with room for a long context costs what it holds. */
+static void zero(uint8_t *p, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), head = -(uintptr_t)p & (page - 1);
+    size_t inner = n >= LAZY_MIN ? (n - head) & ~(page - 1) : 0;
+    if (!inner || madvise(p + head, inner, MADV_DONTNEED) < 0) {
+        memset(p, 0, n);
+        return;
+    }
+    memset(p, 0, head);
+    memset(p + head + inner, 0, n - head - inner);
+}
+
 void *mem_aligned(size_t n)
 {
-    n = (n + 63) & ~(size_t)63;
-    void *p = must(aligned_alloc(64, n ? n : 64), n);
-    memset(p, 0, n ? n : 64);
+    n = n ? (n + 63) & ~(size_t)63 : 64;
+    void *p = must(aligned_alloc(64, n), n);
+    zero(p, n);
     return p;
 }
 

@@ -15,7 +15,8 @@ void *mem_realloc(void *p, size_t n);
 char *mem_strdup(const char *s);            /* NULL stays NULL */
 char *mem_strndup(const char *s, size_t n); /* stops at a NUL too */
 
-/* 64-byte aligned, zeroed; sized in bytes. Free with free(). */
+/* 64-byte aligned, zeroed; sized in bytes. Free with free(). Of a large block only what is touched
+ * takes memory. */
 void *mem_aligned(size_t n);
 
 /* True on overflow (and *ret untouched): `if (mem_mul(&n, a, b)) return err_set(...)`. */

@@ -132,6 +132,37 @@ static void frames_have_sane_sizes(void **state)
     frame_done(&f);
 }
 
+static size_t resident_pages(void)
+{
+    size_t all = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%zu %zu", &all, &resident), 2);
+    fclose(f);
+    return resident;
+}
+
+/* Zeroes also where the memory was used before, and nothing is taken that is not touched. */
+static void large_aligned_memory_is_zeroed_and_lazy(void **state)
+{
+    size_t n = (size_t)64 << 20, page = (size_t)sysconf(_SC_PAGESIZE);
+    for (size_t k = 0; k < 40; k++) {
+        size_t some = ((size_t)1 << 20) + 64 * k * 37;
+        uint8_t *p = mem_aligned(some);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        for (size_t i = 0; i < some; i++)
+            if (p[i])
+                fail_msg("byte %zu of %zu is %d", i, some, p[i]);
+        memset(p, 0xa5, some);
+        free(p);
+    }
+    size_t before = resident_pages();
+    uint8_t *p = mem_aligned(n);
+    p[n / 2] = 1;
+    assert_true(resident_pages() - before < n / page / 2);
+    free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +173,7 @@ int main(void)
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(letters_arrive_once_and_in_order),
         cmocka_unit_test(frames_have_sane_sizes),
+        cmocka_unit_test(large_aligned_memory_is_zeroed_and_lazy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
