@@ -8,7 +8,6 @@
 #include "base/mem.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define SIDE_MIN 224 /* pixels of a crop: less shows too little around the target */
 
@@ -33,13 +32,7 @@ int zoom_crop(const struct frame *f, struct screen_pt at, int box_w, int box_h, 
     if (w == f->w && h == f->h)
         return err_set(err, -ENOTSUP, "the picture is too small for a second look");
     int x0 = span_begin(x, w, f->w), y0 = span_begin(y, h, f->h);
-    int rc = frame_alloc(ret, w, h);
-    if (rc < 0)
-        return err_set(err, rc, "a picture of %d x %d cannot be made", w, h);
-    for (int row = 0; row < h; row++)
-        memcpy(ret->rgb + (size_t)row * (size_t)w * 3,
-               f->rgb + ((size_t)(y0 + row) * (size_t)f->w + (size_t)x0) * 3, (size_t)w * 3);
-    ret->screen = (struct rect){f->screen.x + x0, f->screen.y + y0, w, h};
-    ret->taken_us = f->taken_us;
-    return 0;
+    struct rect part = {f->screen.x + x0, f->screen.y + y0, w, h};
+    int rc = frame_cut(f, part, ret);
+    return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", w, h) : 0;
 }

@@ -30,6 +30,27 @@ void frame_dup(struct frame *dst, const struct frame *src)
     }
 }
 
+int frame_cut(const struct frame *src, struct rect part, struct frame *ret)
+{
+    struct frame f = {0};
+    int x = part.x - src->screen.x, y = part.y - src->screen.y;
+
+    if (src->w != src->screen.w || src->h != src->screen.h)
+        return -ENOTSUP;
+    if (x < 0 || y < 0 || part.w > src->w - x || part.h > src->h - y)
+        return -ERANGE;
+    int rc = frame_alloc(&f, part.w, part.h);
+    if (rc < 0)
+        return rc;
+    for (int row = 0; row < part.h; row++)
+        memcpy(f.rgb + (size_t)row * (size_t)part.w * 3,
+               src->rgb + ((size_t)(y + row) * (size_t)src->w + (size_t)x) * 3, (size_t)part.w * 3);
+    f.screen = part;
+    f.taken_us = src->taken_us;
+    *ret = f;
+    return 0;
+}
+
 void patches_done(struct patches *p)
 {
     free(p->rows);
