@@ -61,5 +61,10 @@ int eye_window_at(struct eye *e, struct screen_pt p, struct eye_window *ret, str
 int eye_window_focus(struct eye *e, struct eye_window *ret, struct err *err);
 /* All shown client windows, the lowest first. *ret is heap, *ret_n entries. */
 int eye_windows(struct eye *e, struct eye_window **ret, int *ret_n, struct err *err);
+/* The part of the screen to look at for the sake of the client window `w`: its frame, the menus and
+ * tooltips that touch it, grown about the middle to at least min_w x min_h; moved and cut to lie
+ * inside what eye_capture() shows. -ENOENT when the window is not there. */
+int eye_around(struct eye *e, uint32_t w, int min_w, int min_h, struct rect *ret,
+               struct err *err);
 
 #endif

@@ -14,6 +14,7 @@
 
 #define MAX_DEPTH 32
 #define MAX_WINDOWS 1024
+#define MAX_DECORATION 256 /* children of a frame; openbox has some thirty besides the client */
 #define MAX_TEXT_WORDS 256 /* of a property, in 4 bytes */
 
 /* text */
@@ -201,7 +202,7 @@ static xcb_window_t client_inside(struct eye *e, xcb_window_t top)
         return top;
     AUTO_FREE xcb_query_tree_reply_t *t =
         xcb_query_tree_reply(e->c, xcb_query_tree(e->c, top), NULL);
-    int n = t ? MIN(xcb_query_tree_children_length(t), MAX_DEPTH) : 0;
+    int n = t ? MIN(xcb_query_tree_children_length(t), MAX_DECORATION) : 0;
     for (int i = 0; i < n; i++) {
         xcb_window_t w = xcb_query_tree_children(t)[i];
         if (has_property(e, w, e->atoms[ATOM_WM_STATE]))
@@ -240,5 +241,85 @@ int eye_windows(struct eye *e, struct eye_window **ret, int *ret_n, struct err *
     *ret = list;
     list = NULL;
     *ret_n = n;
+    return 0;
+}
+
+/* the surroundings of a window */
+
+struct top {
+    struct rect rect;
+    bool is_popup; /* a menu, a tooltip: no window manager has framed it */
+    bool is_wanted;
+};
+
+static struct rect rect_union(struct rect a, struct rect b)
+{
+    int x0 = MIN(a.x, b.x), y0 = MIN(a.y, b.y);
+
+    return (struct rect){x0, y0, MAX(a.x + a.w, b.x + b.w) - x0, MAX(a.y + a.h, b.y + b.h) - y0};
+}
+
+/* A child of the root, if it is shown. */
+static bool read_top(struct eye *e, xcb_window_t top, xcb_window_t wanted, struct top *ret)
+{
+    xcb_get_geometry_cookie_t kg = xcb_get_geometry(e->c, top);
+    xcb_get_window_attributes_cookie_t ka = xcb_get_window_attributes(e->c, top);
+    AUTO_FREE xcb_get_geometry_reply_t *g = xcb_get_geometry_reply(e->c, kg, NULL);
+    AUTO_FREE xcb_get_window_attributes_reply_t *a =
+        xcb_get_window_attributes_reply(e->c, ka, NULL);
+    if (!g || !a || a->map_state != XCB_MAP_STATE_VIEWABLE ||
+        a->_class == XCB_WINDOW_CLASS_INPUT_ONLY)
+        return false;
+    xcb_window_t client = top == wanted ? top : client_inside(e, top);
+    *ret = (struct top){.rect = {g->x, g->y, g->width + 2 * g->border_width,
+                                 g->height + 2 * g->border_width},
+                        .is_popup = a->override_redirect && client == top,
+                        .is_wanted = client == wanted};
+    return true;
+}
+
+static struct rect grown(struct rect r, int min_w, int min_h, struct rect inside)
+{
+    int w = MIN(MAX(r.w, min_w), inside.w), h = MIN(MAX(r.h, min_h), inside.h);
+    int x = r.x + r.w / 2 - w / 2, y = r.y + r.h / 2 - h / 2;
+
+    return (struct rect){CLAMP(x, inside.x, inside.x + inside.w - w),
+                         CLAMP(y, inside.y, inside.y + inside.h - h), w, h};
+}
+
+int eye_around(struct eye *e, uint32_t w, int min_w, int min_h, struct rect *ret, struct err *err)
+{
+    struct rect whole, around = {0};
+    int rc = eye_rect(e, &whole, err), n = 0;
+    if (rc < 0)
+        return rc;
+    AUTO_FREE xcb_query_tree_reply_t *t =
+        xcb_query_tree_reply(e->c, xcb_query_tree(e->c, e->root), NULL);
+    int n_ids = t ? MIN(xcb_query_tree_children_length(t), MAX_WINDOWS) : 0;
+    AUTO_FREE struct top *tops = mem_zalloc((size_t)MAX(n_ids, 1) * sizeof(*tops));
+    for (int i = 0; i < n_ids; i++) {
+        n += read_top(e, xcb_query_tree_children(t)[i], w, &tops[n]);
+        if (n && tops[n - 1].is_wanted)
+            around = tops[n - 1].rect;
+    }
+    if (eye_is_dead(e))
+        return eye_fail(e, NULL, err, "looking for what is around a window");
+    change_drain(e, false);
+    if (!around.w)
+        return err_set(err, -ENOENT, "the window 0x%x is not there any more", w);
+    /* A menu may open another one beside it; what covers the whole screen is no menu. */
+    for (int depth = 0; depth < 3; depth++) {
+        struct rect start = around;
+        for (int i = 0; i < n; i++) {
+            struct rect near = {tops[i].rect.x - 2, tops[i].rect.y - 2, tops[i].rect.w + 4,
+                                tops[i].rect.h + 4};
+            if (tops[i].is_popup && (near.w < whole.w || near.h < whole.h) &&
+                eye_clip(&near, &start))
+                around = rect_union(around, tops[i].rect);
+        }
+    }
+    if (!eye_clip(&around, &whole))
+        return err_set(err, -ERANGE, "the window 0x%x lies outside of what is looked at", w);
+    *ret = grown(around, min_w, min_h, whole);
     return 0;
 }

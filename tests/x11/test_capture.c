@@ -452,6 +452,64 @@ static void window_queries(void **state)
     eye_close(e);
 }
 
+static xcb_window_t painter_popup(struct painter *p, int x, int y, int n, int m)
+{
+    xcb_window_t w = xcb_generate_id(p->c);
+    uint32_t yes = 1;
+    xcb_create_window(p->c, XCB_COPY_FROM_PARENT, w, p->screen->root, (int16_t)x, (int16_t)y,
+                      (uint16_t)n, (uint16_t)m, 0, XCB_WINDOW_CLASS_INPUT_OUTPUT,
+                      XCB_COPY_FROM_PARENT, XCB_CW_OVERRIDE_REDIRECT, &yes);
+    xcb_map_window(p->c, w);
+    painter_sync(p);
+    return w;
+}
+
+static void expect_around(struct eye *e, xcb_window_t w, int min_w, int min_h, struct rect want)
+{
+    struct rect r;
+    struct err err = {0};
+    if (eye_around(e, w, min_w, min_h, &r, &err) < 0)
+        fail_msg("%s", err.text);
+    if (memcmp(&r, &want, sizeof(r)) != 0)
+        fail_msg("%d x %d at (%d, %d), expected %d x %d at (%d, %d)", r.w, r.h, r.x, r.y, want.w,
+                 want.h, want.x, want.y);
+}
+
+/* A window is seen with its frame and its menus, in a picture of at least the wanted size. */
+static void a_window_and_what_is_around_it(void **state)
+{
+    struct painter p = painter_open(&server);
+    struct eye *e = open_eye(&(struct eye_options){0});
+    struct rect r;
+    struct err err = {0};
+    uint32_t normal[2] = {1, 0};
+    xcb_window_t frame = painter_popup(&p, 300, 100, 100, 80); /* as openbox makes them */
+    xcb_window_t client = xcb_generate_id(p.c);
+    xcb_create_window(p.c, XCB_COPY_FROM_PARENT, client, frame, 5, 20, 90, 55, 0,
+                      XCB_WINDOW_CLASS_INPUT_OUTPUT, XCB_COPY_FROM_PARENT, 0, NULL);
+    xcb_map_window(p.c, client);
+    painter_property(&p, client, "WM_STATE", "WM_STATE", 32, normal, 2);
+    xcb_window_t bare = painter_window(&p, 10, 300, 60, 40, 0x55);
+
+    expect_around(e, client, 1, 1, (struct rect){300, 100, 100, 80});
+    expect_around(e, client, 200, 100, (struct rect){250, 90, 200, 100});
+    expect_around(e, client, 2000, 90, (struct rect){0, 95, W, 90});
+    expect_around(e, bare, 100, 200, (struct rect){0, 200, 100, 200}); /* moved inside */
+    /* a menu, the one that it opens beside itself, and what does not belong */
+    painter_popup(&p, 390, 170, 60, 50);
+    painter_popup(&p, 450, 190, 40, 100);
+    painter_popup(&p, 600, 10, 20, 20);
+    painter_popup(&p, 0, 0, W, H);
+    expect_around(e, client, 1, 1, (struct rect){300, 100, 190, 190});
+    expect_around(e, bare, 60, 40, (struct rect){10, 300, 60, 40});
+
+    xcb_destroy_window(p.c, bare);
+    painter_sync(&p);
+    assert_int_equal(eye_around(e, bare, 1, 1, &r, &err), -ENOENT);
+    xcb_disconnect(p.c);
+    eye_close(e);
+}
+
 /* The screen shrinks and grows again under an open eye, and the shared memory with it. */
 static void screen_changes_its_size(void **state)
 {
@@ -638,6 +696,7 @@ int main(void)
         cmocka_unit_test(damage_is_reported),
         cmocka_unit_test(damage_counts_only_the_window),
         cmocka_unit_test(window_queries),
+        cmocka_unit_test(a_window_and_what_is_around_it),
         cmocka_unit_test(screen_changes_its_size),
         cmocka_unit_test(dead_server_is_an_error),
         cmocka_unit_test(no_server_is_an_error),
