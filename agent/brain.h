@@ -59,6 +59,19 @@ enum phase {
     PHASE_SETTLE
 };
 
+/* Which part of the screen the model is shown. */
+enum view_kind {
+    VIEW_AUTO,   /* the window where the screen is larger than what the model was trained on */
+    VIEW_SCREEN, /* all of it */
+    VIEW_WINDOW, /* the window with the focus and what is around it */
+};
+struct view {
+    enum view_kind kind;
+    uint32_t asker; /* the asking program's own window, which is not what is meant; 0: none */
+    char name[128]; /* a part of the class or title of the window that is; empty: any */
+    struct rect last; /* the part that was shown last */
+};
+
 struct step {
     int n; /* from 1, as people count; the history given to the model counts from 0 */
     struct frame before, after;
@@ -84,6 +97,7 @@ struct task {
     char *goal;
     char reason[512];
     bool dry_run, no_think;
+    struct view view;
     char *lora; /* an adapter's name or NULL */
     float lora_scale;
     int max_steps;
@@ -140,6 +154,16 @@ struct agent {
     int64_t n_shots;
 };
 
+/* view.c */
+int view_read(json_t *params, struct view *ret, struct err *err); /* of a request */
+/* Takes the picture that the model shall see. */
+int view_capture(struct agent *a, struct view *v, struct frame *ret, struct err *err);
+/* The same part of the screen as `seen` shows, now. */
+int view_capture_again(struct agent *a, const struct frame *seen, struct frame *ret,
+                       struct err *err);
+/* Brings the window that is meant to the front, if it is not the one with the focus. */
+int view_raise(struct agent *a, const struct view *v, struct err *err);
+
 /* step.c */
 void step_begin(struct agent *a);
 /* Runs the present phase; returns when it wants to run again (clock_now_us), -1 when woken. */
@@ -160,6 +184,7 @@ void judge_answer(struct agent *a, bool yes, const char *who); /* who: the sente
 int64_t judge_again(struct agent *a, int64_t now_us); /* PHASE_RECHECK */
 /* Is a window that shows the dashboard on the controlled screen? */
 int judge_dashboard(struct agent *a, bool *ret, struct err *err);
+bool judge_is_ours(const struct agent *a, const struct eye_window *w); /* does this one show it? */
 
 /* task.c */
 int task_start(struct agent *a, json_t *params, struct err *err);

@@ -54,6 +54,11 @@ static bool window_is_ours(const struct agent *a, const struct eye_window *w,
     return false;
 }
 
+bool judge_is_ours(const struct agent *a, const struct eye_window *w)
+{
+    return title_is_ours(a, w->title);
+}
+
 int judge_dashboard(struct agent *a, bool *ret, struct err *err)
 {
     AUTO_FREE struct eye_window *list = NULL;
@@ -245,7 +250,7 @@ int64_t judge_again(struct agent *a, int64_t now_us)
         waited_us < (window.id == s->window.id ? REFOCUS_SHOW_US : REFOCUS_US))
         return now_us + REFOCUS_POLL_US;
     if (rc == 0)
-        rc = eye_capture(a->eye, &now, &err);
+        rc = view_capture_again(a, &s->before, &now, &err);
     if (rc < 0)
         no_answer_from_x(a, &err);
     else if (verdict.kind == VERDICT_DENY)

@@ -170,12 +170,13 @@ static void do_deny(struct agent *a, const struct request *r)
 }
 
 /* Captures and keeps the PNG under a new "/shot/N.png". */
-static int shoot(struct agent *a, struct frame *ret, char url[64], struct err *err)
+static int shoot(struct agent *a, struct view *v, struct frame *ret, char url[64],
+                 struct err *err)
 {
     if (!a->eye)
         return err_set(err, -ENODEV, "the screen is not available: %s", a->display_error);
     struct shot *s = &a->shots[a->n_shots % (int64_t)N_ELEMENTS(a->shots)];
-    int rc = eye_capture(a->eye, ret, err);
+    int rc = view_capture(a, v, ret, err);
     if (rc < 0)
         return rc;
     free(s->png);
@@ -195,7 +196,7 @@ static void do_screenshot(struct agent *a, const struct request *r)
     struct frame f = {0};
     struct err err = {0};
     char url[64];
-    if (shoot(a, &f, url, &err) < 0) {
+    if (shoot(a, &(struct view){.kind = VIEW_SCREEN}, &f, url, &err) < 0) {
         say_error(r, CODE_FAILED, err.text);
         return;
     }
@@ -217,9 +218,14 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
         say_error(r, CODE_BUSY, "too many questions are waiting for the model");
         return;
     }
-    struct query *q = mem_zalloc(sizeof *q);
     struct err err = {0};
-    if (shoot(a, &q->frame, q->url, &err) < 0) {
+    struct view view;
+    if (view_read(r->params, &view, &err) < 0) {
+        say_error(r, CODE_PARAMS, err.text);
+        return;
+    }
+    struct query *q = mem_zalloc(sizeof *q);
+    if (shoot(a, &view, &q->frame, q->url, &err) < 0) {
         free(q);
         say_error(r, CODE_FAILED, err.text);
         return;

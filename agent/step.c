@@ -88,7 +88,7 @@ static int64_t see(struct agent *a, int64_t now_us)
     if (worker_n_waiting(a->worker) >= WORKER_WAITING_MAX - 1)
         return now_us + POLL_US; /* each waits with its picture */
 
-    if (eye_capture(a->eye, &s->before, &err) < 0) {
+    if (view_capture(a, &t->view, &s->before, &err) < 0) {
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else
@@ -187,6 +187,7 @@ static void keep_step(struct agent *a)
     struct step *s = &t->step;
     struct err err = {0};
     json_t *j = effect_json(a);
+    json_object_set_new(j, "screen", agent_rect_json(s->before.screen));
     add_action(&s->action, j);
     json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
     json_object_set_new(j, "rule", text_json(s->verdict.rule));
@@ -406,7 +407,7 @@ static int64_t settle(struct agent *a, int64_t now_us)
     if (waited < SETTLE_LIMIT_US && (!quiet || (!reacted && waited < REACT_US)))
         return now_us + POLL_US;
 
-    if (eye_capture(a->eye, &s->after, &err) < 0) {
+    if (view_capture_again(a, &s->before, &s->after, &err) < 0) {
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else

@@ -95,6 +95,10 @@ int task_start(struct agent *a, json_t *params, struct err *err)
         (seconds && (!json_is_number(seconds) || json_number_value(seconds) <= 0)))
         return err_set(err, -EINVAL, "max_steps and max_seconds must be positive numbers");
 
+    struct view view;
+    if (view_read(params, &view, err) < 0)
+        return -EINVAL;
+
     struct vlm_info info;
     worker_info(a->worker, &info);
     int64_t id = store_task_add(a->store, goal, info.name, err);
@@ -113,9 +117,13 @@ int task_start(struct agent *a, json_t *params, struct err *err)
         t->max_us = (int64_t)(json_number_value(seconds) * 1e6);
     t->dry_run = json_is_true(json_object_get(params, "dry_run")) || a->o.dry_run;
     t->no_think = json_is_false(json_object_get(params, "think"));
+    t->view = view;
     t->lora = mem_strdup(json_string_value(json_object_get(params, "lora")));
     t->lora_scale = (float)json_number_value(json_object_get(params, "lora_scale"));
     t->began_us = clock_now_us();
+    struct err e = {0};
+    if (a->hand && a->eye && !t->dry_run && view_raise(a, &view, &e) < 0)
+        agent_notice(a, "warn", "%s", e.text);
     task_set_state(a, TASK_RUNNING, "");
     step_begin(a);
     return 0;

@@ -28,6 +28,10 @@ static const struct option_row {
     {"max-steps", "N", "end the task after N steps", OPTION_COUNT, offsetof(struct cli, max_steps)},
     {"max-seconds", "N", "end the task after N seconds", OPTION_SECONDS,
      offsetof(struct cli, max_seconds)},
+    {"view", "WHAT", "show the model the screen, the window, or what it was trained on (auto)",
+     OPTION_TEXT, offsetof(struct cli, view)},
+    {"window", "NAME", "the window that is meant: a part of its class or title", OPTION_TEXT,
+     offsetof(struct cli, window)},
     {"zoom", NULL, "look a second time at the part around the first answer", OPTION_FLAG,
      offsetof(struct cli, zoom)},
     {"agent", NULL, "ask with the GUI-agent prompt instead of the grounding prompt", OPTION_FLAG,
@@ -242,6 +246,17 @@ void cli_put_json(FILE *out, const json_t *j)
     fprintf(out, "%s\n", text ? text : "null");
     fflush(out);
     free(text);
+}
+
+void cli_add_view(const struct cli *c, json_t *params)
+{
+    const char *terminal = getenv("WINDOWID");
+    if (c->view)
+        json_object_set_new(params, "view", json_string(c->view));
+    if (c->window)
+        json_object_set_new(params, "window", json_string(c->window));
+    if (terminal)
+        json_object_set_new(params, "asker", json_integer(strtol(terminal, NULL, 0)));
 }
 
 const char *cli_text(const json_t *object, const char *key)

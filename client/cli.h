@@ -27,6 +27,7 @@ struct cli {
     long max_steps, limit, threads; /* 0: not given */
     double max_seconds;
     enum cli_approve approve;
+    const char *view, *window;
     const char *model, *lora, *display, *policy;
     const char *type, *vision_type, *mmproj;
     const char *arg, *arg2; /* the positional arguments, NULL when there is none */
@@ -60,6 +61,8 @@ int cli_fail(const struct cli *c, enum cli_exit code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void cli_put(FILE *out, const char *s);            /* printable, no newline; NULL prints nothing */
 void cli_put_json(FILE *out, const json_t *j);     /* one line, ASCII */
+/* What the model shall be shown, and which window is the terminal ($WINDOWID). */
+void cli_add_view(const struct cli *c, json_t *params);
 const char *cli_text(const json_t *object, const char *key); /* "" when absent or no string */
 long cli_int(const json_t *object, const char *key);         /* 0 when absent */
 

@@ -26,6 +26,7 @@ struct vlm_config {
     } vit;
 
     struct image_spec image;
+    int view_w, view_h; /* the largest screen that it was trained on, 0: not said */
 
     int eos[8], n_eos; /* at least one, each below n_vocab */
 

@@ -434,6 +434,10 @@ static int vision_keys(struct gguf_out *w, const struct plan *p, const struct vl
     gguf_out_int(w, "deskhand.version", 1);
     gguf_out_ints(w, "deskhand.vision.fullatt_block_indexes", c->vit.full, (size_t)c->vit.n_full);
     gguf_out_int(w, "deskhand.vision.tokens_per_second", (uint32_t)c->vit.tokens_per_second);
+    if (c->view_w && c->view_h) {
+        gguf_out_int(w, "deskhand.vision.trained_screen_width", (uint32_t)c->view_w);
+        gguf_out_int(w, "deskhand.vision.trained_screen_height", (uint32_t)c->view_h);
+    }
     return 0;
 }
 

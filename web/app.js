@@ -57,9 +57,10 @@ async function recall(task) {
     if (steps.cards.has(s.step))
       continue;
     const one = {...s, task};
-    if (screen)
-      steps.see({...one, url: `/task/${task}/${s.step}-before.png`, w: screen.w, h: screen.h,
-                 screen});
+    const seen = s.screen ?? screen; // tasks of earlier versions do not say
+    if (seen)
+      steps.see({...one, url: `/task/${task}/${s.step}-before.png`, w: seen.w, h: seen.h,
+                 screen: seen});
     if (s.why)
       steps.token({...one, text: s.why});
     steps.action(one);

@@ -161,6 +161,13 @@ static void other_forms_are_understood(void **state)
     put_changed("config.json", "\"in_channels\":3", "\"in_chans\":3,\"tokens_per_second\":2");
     c = good();
     assert_int_equal(c.vit.tokens_per_second, 2);
+    assert_int_equal(c.view_w, 0); /* says nothing of screens */
+
+    put_changed("preprocessor_config.json", "\"patch_size\":14",
+                "\"patch_size\":14,\"trained_screen_width\":448,\"trained_screen_height\":336");
+    c = good();
+    assert_int_equal(c.view_w, 448);
+    assert_int_equal(c.view_h, 336);
 
     put_flat();
     put("generation_config.json", NULL);
@@ -203,6 +210,8 @@ static void what_does_not_fit_is_refused_by_name(void **state)
         {prep, "\"patch_size\":14", "\"patch_size\":16", "patch 16"},
         {prep, "\"merge_size\":2", "\"merge_size\":4", "merge 4"},
         {prep, "\"max_pixels\":12845056", "\"max_pixels\":100", "max_pixels"},
+        {prep, "\"patch_size\":14", "\"patch_size\":14,\"trained_screen_width\":-1",
+         "trained_screen_width"},
         {prep, "\"max_pixels\":12845056", "\"max_pixels\":\"many\"", "max_pixels"},
         {prep, "0.26862954", "0", "image_std"},
         {prep, "0.48145466,", "", "image_mean"},
