@@ -3,19 +3,19 @@
  * between their tokens and then joins them; one that ends leaves its place at once.
  *
  * Rows of one pass have the same adapter, and are so few that each gets the numbers it has alone
- * (BACKEND_FEW_ROWS); more sequences take more passes. */
+ * (BACKEND_FEW_ROWS); more sequences take more passes. Rows that nobody needs carry guesses. */
 #include "model/engine.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "model/decode.h"
 #include "model/kv.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define SEQS_MAX 64
+#define FLAGS 1024 /* a cancel that comes so many requests late would find another */
 
 enum member_state { FREE, READING, WRITING, DONE };
 
@@ -25,20 +25,19 @@ struct member {
     const struct vlm_request *r;
     struct seq seq;
     struct prompt prompt;
-    struct decoder decoder;
+    struct speech speech;
     struct vlm_reply reply; /* numbers of the prompt */
-    int32_t next;           /* accepted, not yet run */
     int rc;                 /* of a request that failed */
     struct err err;
-    int64_t began_us;      /* of writing */
-    _Atomic int cancelled; /* number of the request that is to end */
-    atomic_bool flag;
+    int64_t began_us; /* of writing, 0 before */
 };
 
 struct vlm_batch {
     struct vlm *m;
     struct member *members;
     int n, last_number;
+    /* Cancelled requests by number: a member may have another one when the cancel comes. */
+    atomic_bool cancelled[FLAGS];
 };
 
 int vlm_batch_new(struct vlm *m, int n_seqs, int n_ctx, struct vlm_batch **ret, struct err *err)
@@ -61,7 +60,7 @@ int vlm_batch_new(struct vlm *m, int n_seqs, int n_ctx, struct vlm_batch **ret, 
 
 static void leave(struct member *k)
 {
-    decoder_done(&k->decoder);
+    speech_done(&k->speech);
     prompt_done(&k->prompt);
     k->state = FREE;
 }
@@ -98,10 +97,15 @@ static struct member *choose(struct vlm_batch *b, const struct prompt *p)
     return best;
 }
 
+static atomic_bool *flag_of(struct vlm_batch *b, int number)
+{
+    return &b->cancelled[number % FLAGS];
+}
+
 int vlm_batch_add(struct vlm_batch *b, const struct vlm_request *r, struct err *err)
 {
     struct prompt p;
-    struct decoder d;
+    struct speech speech = {0};
     bool full = true;
     int e;
 
@@ -119,37 +123,29 @@ int vlm_batch_add(struct vlm_batch *b, const struct vlm_request *r, struct err *
         prompt_done(&p);
         return e;
     }
-    if ((e = decoder_init(&d, b->m->bpe, &b->m->config, r, err)) < 0) {
-        decoder_done(&d);
+    if ((e = decoder_init(&speech.decoder, b->m->bpe, &b->m->config, r, err)) < 0) {
+        speech_done(&speech);
         prompt_done(&p);
         return e;
     }
+    speech.seq = &k->seq;
     k->state = READING;
     k->number = ++b->last_number;
     k->r = r;
     k->prompt = p;
-    k->decoder = d;
+    k->speech = speech;
     k->reply = (struct vlm_reply){0};
     k->rc = 0;
-    atomic_store(&k->flag, false);
+    k->began_us = 0;
+    atomic_store(flag_of(b, k->number), false);
     engine_reuse(&k->seq, &k->prompt, &k->reply);
     return k->number;
 }
 
 void vlm_batch_cancel(struct vlm_batch *b, int number)
 {
-    for (int i = 0; i < b->n; i++) {
-        struct member *k = &b->members[i];
-        if (k->number == number) {
-            atomic_store(&k->cancelled, number);
-            atomic_store(&k->flag, true);
-        }
-    }
-}
-
-static bool is_cancelled(struct member *k)
-{
-    return atomic_load(&k->cancelled) == k->number;
+    if (number > 0)
+        atomic_store(flag_of(b, number), true);
 }
 
 /* A failure is that request's own; cancelled is no failure. */
@@ -157,29 +153,24 @@ static void fail(struct member *k, int rc, const struct err *err)
 {
     k->rc = rc == -ECANCELED ? 0 : rc;
     k->err = *err;
-    k->decoder.reply.stop = VLM_STOP_CANCELLED;
+    k->speech.decoder.reply.stop = VLM_STOP_CANCELLED;
     k->state = DONE;
 }
 
-/* Takes the next token from its logits. */
-static void advance(struct member *k, float *logits)
+/* Takes the next tokens from its logits. The rows of a pass are shared out evenly. */
+static void advance(struct vlm_batch *b, struct member *k, float *logits)
 {
     struct err err = {0};
-    int32_t id;
-    int r = decoder_choose(&k->decoder, logits, &id, &err);
+    int n_writers = 0;
 
-    if (r < 0) {
+    for (int i = 0; i < b->n; i++)
+        n_writers += b->members[i].state == WRITING;
+    int max_guess = MIN(BACKEND_FEW_ROWS / MAX(n_writers, 1) - 1, DRAFT_MAX);
+    int r = speech_take(b->m, &k->speech, logits, max_guess, flag_of(b, k->number), &err);
+    if (r < 0)
         fail(k, r, &err);
-        return;
-    }
-    bool goes_on = decoder_accept(&k->decoder, id, logits);
-    if (goes_on && is_cancelled(k)) {
-        k->decoder.reply.stop = VLM_STOP_CANCELLED;
-        goes_on = false;
-    }
-    if (!goes_on || k->seq.n_keys >= k->seq.cache.n_ctx)
+    else if (r == 0)
         k->state = DONE;
-    k->next = id;
 }
 
 static void read_some(struct vlm_batch *b, struct member *k)
@@ -188,7 +179,7 @@ static void read_some(struct vlm_batch *b, struct member *k)
     struct err err = {0};
     int r = adapter_use(m, k->r->lora, k->r->lora_scale, &err);
 
-    m->flag = &k->flag;
+    m->flag = flag_of(b, k->number);
     if (r == 0)
         r = engine_prefill(m, &k->seq, &k->prompt, m->logits, &k->reply, &err);
     if (r < 0) {
@@ -196,7 +187,8 @@ static void read_some(struct vlm_batch *b, struct member *k)
     } else if (r > 0) {
         k->state = WRITING;
         k->began_us = clock_now_us();
-        advance(k, m->logits);
+        speech_begin(m, &k->speech, &k->prompt);
+        advance(b, k, m->logits);
     }
 }
 
@@ -209,34 +201,28 @@ static bool same_adapter(const struct vlm_request *a, const struct vlm_request *
     return none_a || none_b ? none_a && none_b : str_eq(a->lora, b->lora) && scale_a == scale_b;
 }
 
-/* One token of each of n sequences. */
+/* One pass for n sequences. */
 static void write_some(struct vlm_batch *b, struct member **k, int n)
 {
     struct vlm *m = b->m;
-    struct lm_run runs[BACKEND_FEW_ROWS];
-    int32_t pos[3 * BACKEND_FEW_ROWS];
+    struct speech *speeches[BACKEND_FEW_ROWS];
+    int n_rows[BACKEND_FEW_ROWS];
     struct err err = {0};
     int r = adapter_use(m, k[0]->r->lora, k[0]->r->lora_scale, &err);
+    float *logits = m->logits;
 
-    for (int i = 0; i < n && r == 0; i++) {
-        struct seq *s = &k[i]->seq;
-        int at = s->n_keys;
-        runs[i] = (struct lm_run){&s->cache, 1, at, 1};
-        pos[i] = pos[n + i] = pos[2 * n + i] = at + k[i]->prompt.delta;
-        s->keys[at] = kv_key_text(k[i]->next) ^ m->salt;
-        lm_embed(&m->lm, k[i]->next, m->lm.x + (size_t)i * (size_t)m->lm.d);
-    }
-    if (r == 0)
-        r = lm_forward(&m->lm, m->b, runs, n, pos, n, NULL, &err);
-    if (r == 0)
-        lm_logits(&m->lm, m->b, 0, n, m->logits);
     for (int i = 0; i < n; i++) {
-        if (r < 0) {
+        speeches[i] = &k[i]->speech;
+        n_rows[i] = k[i]->speech.n;
+    }
+    if (r == 0) /* in a shared pass the cancel of one must not touch the others */
+        r = speech_step(m, speeches, n, n == 1 ? flag_of(b, k[0]->number) : NULL, &err);
+    for (int i = 0; i < n; i++) {
+        if (r < 0)
             fail(k[i], r, &err);
-            continue;
-        }
-        k[i]->seq.n_keys++;
-        advance(k[i], m->logits + (size_t)i * (size_t)m->config.n_vocab);
+        else
+            advance(b, k[i], logits);
+        logits += (size_t)n_rows[i] * (size_t)m->config.n_vocab;
     }
 }
 
@@ -247,13 +233,15 @@ static void write_all(struct vlm_batch *b)
 
     for (int i = 0; i < b->n; i++) {
         struct member *group[BACKEND_FEW_ROWS];
-        int n = 0;
-        for (int j = i; j < b->n && n < BACKEND_FEW_ROWS; j++) {
+        int n = 0, n_rows = 0;
+        for (int j = i; j < b->n; j++) {
             struct member *k = &b->members[j];
-            if (k->state != WRITING || taken[j] || (n && !same_adapter(group[0]->r, k->r)))
+            if (k->state != WRITING || taken[j] || n_rows + k->speech.n > BACKEND_FEW_ROWS ||
+                (n && !same_adapter(group[0]->r, k->r)))
                 continue;
             taken[j] = true;
             group[n++] = k;
+            n_rows += k->speech.n;
         }
         if (n)
             write_some(b, group, n);
@@ -270,30 +258,40 @@ static struct member *oldest(struct vlm_batch *b, enum member_state state)
     return k;
 }
 
-int vlm_batch_next(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err)
+int vlm_batch_turn(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err)
 {
-    struct member *k;
+    struct member *k = oldest(b, DONE), *reader = oldest(b, READING);
 
-    while (!(k = oldest(b, DONE))) {
-        struct member *reader = oldest(b, READING);
-        if (!reader && !oldest(b, WRITING))
-            return 0;
+    if (!k) {
         write_all(b);
-        if (reader && reader->state == READING)
+        if (reader)
             read_some(b, reader);
+        k = oldest(b, DONE);
     }
+    if (!k)
+        return 0;
     *ret_number = k->number;
     int r = k->rc;
     if (r < 0) {
         err_set(err, r, "%s", k->err.text);
     } else {
-        if (k->began_us)
+        if (k->began_us) {
             k->reply.decode_us = clock_now_us() - k->began_us;
-        decoder_take(&k->decoder, &k->reply);
+            speech_end(b->m, &k->speech);
+        }
+        decoder_take(&k->speech.decoder, &k->reply);
         *ret = k->reply;
         r = 1;
     }
-    k->began_us = 0;
     leave(k);
+    return r;
+}
+
+int vlm_batch_next(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err)
+{
+    int r = 0;
+
+    while (r == 0 && (oldest(b, DONE) || oldest(b, READING) || oldest(b, WRITING)))
+        r = vlm_batch_turn(b, ret_number, ret, err);
     return r;
 }

@@ -1,10 +1,11 @@
-/* The inside of the engine, shared by vlm.c, prompt.c and batch.c. */
+/* The inside of the engine, shared by vlm.c, prompt.c, speech.c and batch.c. */
 #ifndef DESKHAND_MODEL_ENGINE_H
 #define DESKHAND_MODEL_ENGINE_H
 
 #include "model/bpe.h"
 #include "model/chat.h"
 #include "model/config.h"
+#include "model/decode.h"
 #include "model/draft.h"
 #include "model/lm.h"
 #include "model/lora.h"
@@ -54,7 +55,7 @@ struct vlm {
     float *logits;     /* [1 + DRAFT_MAX, n_vocab] */
     struct draft told; /* earlier replies */
     atomic_bool cancel;
-    const atomic_bool *flag; /* ends what runs now: &cancel, or that of a sequence in a batch */
+    const atomic_bool *flag; /* ends the prompt that is read now: &cancel, or that of a batch */
 };
 
 void seq_init(struct seq *s, const struct vlm *m, int n_ctx);
@@ -93,5 +94,30 @@ void engine_reuse(struct seq *s, const struct prompt *p, struct vlm_reply *stats
  * belong to the prompt's last position; 0: there is more. */
 int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *logits,
                    struct vlm_reply *stats, struct err *err);
+
+/* speech.c: a reply while it is written. */
+struct speech {
+    struct seq *seq;
+    struct decoder decoder;
+    struct draft said; /* what it may repeat: earlier replies, the prompt, itself */
+    int n_before;      /* tokens of `said` that are not its own */
+    int delta;         /* of the prompt */
+    int32_t ids[1 + DRAFT_MAX]; /* of the pass: its last token and guesses behind it */
+    int n, at;                  /* of these; those before ids[at] came true and are in the cache */
+};
+/* After the prompt was read; seq and decoder are set. */
+void speech_begin(struct vlm *m, struct speech *s, const struct prompt *p);
+/* Takes tokens from the rows of the last pass [n, n_vocab] (at first the prompt's one row) as far as
+ * they were guessed right. 1: ids, with at most max_guess guesses, wait for the next pass; 0: the
+ * reply is over. */
+int speech_take(struct vlm *m, struct speech *s, float *rows, int max_guess,
+                const atomic_bool *cancel, struct err *err);
+/* One pass for the ids of n speeches, BACKEND_FEW_ROWS together at most; their rows are in m->logits, one
+ * speech behind the other. */
+int speech_step(struct vlm *m, struct speech *const *s, int n, const atomic_bool *cancel,
+                struct err *err);
+/* What was said may be repeated by the next. */
+void speech_end(struct vlm *m, struct speech *s);
+void speech_done(struct speech *s);
 
 #endif

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "model/decode.h"
 #include "model/kv.h"
 
 #include <errno.h>
@@ -258,147 +257,42 @@ static int prefill_all(struct vlm *m, const struct prompt *p, struct vlm_reply *
     return MIN(r, 0);
 }
 
-_Static_assert(1 + DRAFT_MAX <= BACKEND_FEW_ROWS, "a guess must change no bit");
-
-/* Runs generated tokens at s->n_keys..; the caller says how many of them count. */
-static int step(struct vlm *m, struct seq *s, const int32_t *ids, int n, int delta, float *logits,
-                struct err *err)
-{
-    int32_t pos[3 * (1 + DRAFT_MAX)];
-    struct lm_run run = {&s->cache, n, s->n_keys, n};
-
-    for (int i = 0; i < n; i++) {
-        lm_embed(&m->lm, ids[i], m->lm.x + (size_t)i * (size_t)m->lm.d);
-        pos[i] = pos[n + i] = pos[2 * n + i] = s->n_keys + i + delta;
-        s->keys[s->n_keys + i] = kv_key_text(ids[i]) ^ m->salt;
-    }
-    int r = lm_forward(&m->lm, m->b, &run, 1, pos, n, m->flag, err);
-    if (r == 0)
-        lm_logits(&m->lm, m->b, 0, n, logits);
-    return r;
-}
-
-/* The tokens in one pass: row i of m->logits belongs to ids[i]. Those up to `at` came true and are
- * in the cache. */
-struct pass {
-    int32_t ids[1 + DRAFT_MAX];
-    int n, at;
-};
-
-/* Without a wish: in bf16 eight rows cost little more than one and guessing halves the time; in f32 it
- * was measured to cost as much as it saves. */
-static int default_draft(const struct vlm *m)
-{
-    return strcmp(m->b->name, "avx512bf16") == 0 ? DRAFT_MAX : 0;
-}
-
-static int guess(const struct vlm *m, const struct decoder *d, const struct draft *said,
-                 int32_t *ret)
-{
-    int want = d->r->n_draft < 0 ? 0 : d->r->n_draft == 0 ? default_draft(m) : d->r->n_draft;
-    int left = (d->r->max_tokens > 0 ? d->r->max_tokens : 512) - d->reply.n_generated - 1;
-    int room = MIN(MIN(left, DRAFT_MAX), m->seq.cache.n_ctx - m->seq.n_keys - 1);
-
-    if (room < 1 || want < 1)
-        return 0;
-    if (d->n_forced > 0) { /* these are no guesses */
-        int n = MIN(room, d->n_forced);
-        memcpy(ret, d->forced, sizeof(*ret) * (size_t)n);
-        return n;
-    }
-    return draft_guess(said, MIN(room, want), ret);
-}
-
-static int decode(struct vlm *m, struct decoder *d, int delta, struct draft *said, struct err *err)
-{
-    struct pass p = {.n = 0};
-    size_t n_vocab = (size_t)m->config.n_vocab;
-    int r, id, n_guess = 0;
-
-    for (;;) {
-        float *logits = m->logits + (size_t)p.at * n_vocab;
-        if ((r = decoder_choose(d, logits, &id, err)) < 0)
-            return r;
-        bool right = p.at + 1 < p.n && p.ids[p.at + 1] == id;
-        if (!decoder_accept(d, id, logits))
-            return 0;
-        draft_add(said, &id, 1);
-        if (atomic_load(&m->cancel)) {
-            d->reply.stop = VLM_STOP_CANCELLED;
-            return 0;
-        }
-        if (right) {
-            p.at++;
-            m->seq.n_keys++;
-            d->reply.n_accepted++;
-            continue;
-        }
-        if (m->seq.n_keys >= m->seq.cache.n_ctx)
-            return 0;
-        draft_learn(said, p.at, n_guess);
-        p.ids[0] = id;
-        n_guess = guess(m, d, said, p.ids + 1);
-        p.n = 1 + n_guess;
-        p.at = 0;
-        d->reply.n_drafted += n_guess;
-        if ((r = step(m, &m->seq, p.ids, p.n, delta, m->logits, err)) < 0)
-            return r;
-        m->seq.n_keys++;
-    }
-}
-
-/* What a reply may repeat: the last ones, the prompt, itself. */
-static void remember_prompt(const struct vlm *m, const struct prompt *p, struct draft *ret)
-{
-    int at = 0;
-
-    *ret = (struct draft){0};
-    draft_add(ret, m->told.ids, m->told.n);
-    for (int i = 0; i <= p->n_images; i++) {
-        int end = i < p->n_images ? p->images[i].begin : p->n;
-        draft_add(ret, p->ids + at, end - at);
-        if (i < p->n_images)
-            at = end + patches_n_tokens(p->images[i].patches);
-    }
-}
-
 int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *ret, struct err *err)
 {
     struct vlm_reply reply = {0};
-    struct decoder d;
-    struct draft said = {0};
+    struct speech speech = {.seq = &m->seq}, *one = &speech;
     struct prompt p;
     int e;
 
     atomic_store(&m->cancel, false);
     if ((e = adapter_use(m, r->lora, r->lora_scale, err)) < 0 ||
-        (e = decoder_init(&d, m->bpe, &m->config, r, err)) < 0)
+        (e = prompt_build(m, r, &p, err)) < 0)
         return e;
-    if ((e = prompt_build(m, r, &p, err)) < 0) {
-        decoder_done(&d);
+    if ((e = decoder_init(&speech.decoder, m->bpe, &m->config, r, err)) < 0) {
+        prompt_done(&p);
+        speech_done(&speech);
         return e;
     }
     e = prefill_all(m, &p, &reply, err);
     if (e == 0) {
         int64_t start = clock_now_us();
-        remember_prompt(m, &p, &said);
-        int n_before = said.n;
-        e = decode(m, &d, p.delta, &said, err);
+        speech_begin(m, &speech, &p);
+        while ((e = speech_take(m, &speech, m->logits, DRAFT_MAX, &m->cancel, err)) == 1 &&
+               (e = speech_step(m, &one, 1, &m->cancel, err)) == 0)
+            ;
+        speech_end(m, &speech);
         reply.decode_us = clock_now_us() - start;
-        draft_add(&m->told, said.ids + n_before, said.n - n_before);
-        draft_keep(&m->told, ENGINE_TOLD);
     }
     /* Cancelled is an answer, not a failure: what was said so far is in it. */
     if (e == -ECANCELED) {
-        d.reply.stop = VLM_STOP_CANCELLED;
+        speech.decoder.reply.stop = VLM_STOP_CANCELLED;
         e = 0;
     }
     if (e == 0) {
-        decoder_take(&d, &reply);
+        decoder_take(&speech.decoder, &reply);
         *ret = reply;
     }
-    decoder_done(&d);
-    draft_done(&said);
+    speech_done(&speech);
     prompt_done(&p);
     return e;
 }

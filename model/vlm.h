@@ -154,7 +154,7 @@ void vlm_cancel(struct vlm *m);
 
 /* Several requests at once: prompts are read in pieces between the steps of those that write, and a
  * step of all that write is one pass through the weights. Each reply is the one vlm_generate() gives,
- * token for token; guesses are not made. One thread at a time uses a batch and its model. */
+ * token for token. One thread at a time uses a batch and its model. */
 struct vlm_batch;
 /* Room for `n_seqs` sequences of n_ctx tokens (0: as the model's). */
 int vlm_batch_new(struct vlm *m, int n_seqs, int n_ctx, struct vlm_batch **ret, struct err *err);
@@ -162,10 +162,14 @@ void vlm_batch_free(struct vlm_batch *b);
 /* Returns a number for the request, which must live until its reply; at any time, also from on_text.
  * -EBUSY: all sequences are taken. */
 int vlm_batch_add(struct vlm_batch *b, const struct vlm_request *r, struct err *err);
-/* Runs until a request is done: 1 with its number and reply; 0 when none is left. Negative with a
+/* One turn: a pass for all that write, and a piece of one prompt. 1 with a number and its reply when
+ * a request is done, negative with a number when that request failed; 0: nothing to report. */
+int vlm_batch_turn(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err);
+/* Turns until a request is done: 1 with its number and reply; 0 when none is left. Negative with a
  * number when that request failed; the others go on. */
 int vlm_batch_next(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err);
-/* Ends one request, which then has the reply said so far. Any thread. */
+/* Ends one request, which then has the reply said so far; a number that is over is ignored. Any
+ * thread. */
 void vlm_batch_cancel(struct vlm_batch *b, int number);
 
 /* For tests, benchmarks and tools: the tokenizer alone, prompt building, and raw logits. */

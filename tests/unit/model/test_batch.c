@@ -152,6 +152,49 @@ static void replies_are_those_of_separate_runs(void **state)
     run(N); /* more than one pass takes */
 }
 
+/* With guesses, alone and beside others, they are the same and cost fewer passes. */
+static void guesses_change_no_token(void **state)
+{
+    struct ask a[3];
+    struct vlm_reply want[3], got;
+    struct vlm_batch *b;
+    struct err err = {0};
+    int number, n_accepted = 0;
+
+    for (int i = 0; i < 3; i++) {
+        ask_init(&a[i], 3 * i, 14); /* those with the grammar, which repeat the prompt's words */
+        a[i].r.max_tokens = 60;
+        a[i].r.temperature = 0;
+        alone(m, &a[i], &want[i]);
+        a[i].r.n_draft = 7;
+    }
+    assert_int_equal(vlm_batch_new(m, 3, 1024, &b, &err), 0);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++) {
+            number = vlm_batch_add(b, &a[i].r, &err);
+            assert_true(number > 0);
+            if (round == 1)
+                continue;
+            assert_int_equal(vlm_batch_next(b, &number, &got, &err), 1);
+            same(&want[i], &got);
+            n_accepted += got.n_accepted;
+            vlm_reply_done(&got);
+        }
+        while (round == 1 && vlm_batch_next(b, &number, &got, &err) == 1) {
+            same(&want[number - 4], &got);
+            assert_true(got.n_accepted <= got.n_drafted);
+            n_accepted += got.n_accepted;
+            vlm_reply_done(&got);
+        }
+    }
+    assert_true(n_accepted > 0);
+    vlm_batch_free(b);
+    for (int i = 0; i < 3; i++) {
+        vlm_reply_done(&want[i]);
+        patches_done(&a[i].picture);
+    }
+}
+
 static void an_ended_one_leaves_its_prefix(void **state)
 {
     struct ask a;
@@ -340,6 +383,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_are_those_of_separate_runs),
+        cmocka_unit_test(guesses_change_no_token),
         cmocka_unit_test(an_ended_one_leaves_its_prefix),
         cmocka_unit_test(what_happens_to_one_does_not_touch_the_others),
         cmocka_unit_test(limits_are_told),
