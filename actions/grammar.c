@@ -55,7 +55,7 @@ static const char *const field_names[] = {
     "app",             "status",    "action", "action_name", "bbox_2d", "label",
 };
 /* Which bytes of decoded text a string field may have. */
-static const uint16_t string_limit[] = {[2] = ACTION_MAX_TEXT, [6] = 256, [7] = 1024, [11] = 512};
+static const uint16_t string_limit[] = {[2] = ACTION_MAX_TEXT, [6] = 256, [7] = 1024, [11] = 128};
 
 struct gram {
     uint8_t place;
