@@ -221,7 +221,13 @@ static int listen_at(struct loop *l, int port, struct lws_protocol_vhost_options
     l->lws = lws_create_context(&info);
     if (!l->lws)
         return err_set(err, -ENOMEM, "libwebsockets cannot make its context");
+    if (port == LOOP_PORT_USUAL)
+        info.port = 7413;
     l->vhost = lws_create_vhost(l->lws, &info);
+    if (!l->vhost && port == LOOP_PORT_USUAL) {
+        info.port = 0; /* another user's daemon, or another display's: clients read daemon.json */
+        l->vhost = lws_create_vhost(l->lws, &info);
+    }
     if (!l->vhost)
         return err_set(err, -EADDRINUSE,
                        "cannot listen on 127.0.0.1:%d; is the port taken? --port 0 picks a free one",

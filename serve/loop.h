@@ -6,8 +6,10 @@
 
 struct loop;
 
+#define LOOP_PORT_USUAL (-1)
+
 struct loop_options {
-    int port;                   /* 0 picks a free one */
+    int port;                   /* 0 picks a free one, LOOP_PORT_USUAL 7413 unless it is taken */
     bool no_browser_approval;   /* `approve` is taken from programs only */
     struct agent_options agent; /* own_port and the callbacks are filled in here */
 };

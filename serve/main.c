@@ -11,14 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_PORT 7413
 #define EXIT_USAGE 2
 #define EXIT_RUNNING 3
 
 static const struct {
     const char *name, *arg, *help;
 } rows[] = {
-    {"port", "N", "listen on 127.0.0.1:N (default 7413; 0 picks a free one)"},
+    {"port", "N", "listen on 127.0.0.1:N (default 7413, or a free one if it is taken; 0: a free one)"},
     {"display", "NAME", "the X display to look at and act on (default $DISPLAY)"},
     {"output", "NAME", "only this RandR output (default the whole screen)"},
     {"model", "DIR", "the checkpoint's folder (default the one that comes along)"},
@@ -167,7 +166,7 @@ static void watch_crashes(void)
 
 int main(int argc, char **argv)
 {
-    struct loop_options o = {.port = DEFAULT_PORT};
+    struct loop_options o = {.port = LOOP_PORT_USUAL};
     struct loop *l = NULL;
     struct err err = {0};
     int code = read_options(argc, argv, &o);

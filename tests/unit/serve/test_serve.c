@@ -52,6 +52,8 @@ static void read_daemon_json(void)
     fail_msg("no daemon.json");
 }
 
+static int start_port; /* of struct loop_options */
+
 static int daemon_start(void **state)
 {
     snprintf(runtime_dir, sizeof runtime_dir, "/tmp/deskhand-serve-XXXXXX");
@@ -59,7 +61,7 @@ static int daemon_start(void **state)
     setenv("XDG_RUNTIME_DIR", runtime_dir, 1);
     daemon_pid = fork();
     if (daemon_pid == 0) {
-        struct loop_options o = {.port = 0, .no_browser_approval = true};
+        struct loop_options o = {.port = start_port, .no_browser_approval = true};
         struct loop *l = NULL;
         struct err err = {0};
         signal(SIGPIPE, SIG_IGN);
@@ -100,6 +102,29 @@ static int daemon_end(void **state)
     if (status != 0)
         fprintf(stderr, "the daemon ended with status %x\n", status);
     return status == 0 && gone ? 0 : -1;
+}
+
+static int taken_fd;
+
+/* The usual port belongs to someone else: this process, or whoever has it already. */
+static int daemon_start_beside_another(void **state)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7413)};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    taken_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(taken_fd, (struct sockaddr *)&a, sizeof a) == 0)
+        assert_int_equal(listen(taken_fd, 1), 0);
+    else
+        assert_int_equal(errno, EADDRINUSE);
+    start_port = LOOP_PORT_USUAL;
+    return daemon_start(state);
+}
+
+static int daemon_end_beside_another(void **state)
+{
+    close(taken_fd);
+    start_port = 0;
+    return daemon_end(state);
 }
 
 static int rcvbuf; /* of the next connections, 0: the system's */
@@ -397,6 +422,12 @@ static void test_second_instance(void **state)
     assert_null(l);
     snprintf(want, sizeof want, "process %d, port %d", (int)daemon_pid, port);
     assert_non_null(strstr(err.text, want));
+    alive();
+}
+
+static void test_usual_port_is_taken(void **state)
+{
+    assert_int_not_equal(port, 7413);
     alive();
 }
 
@@ -767,7 +798,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, daemon_start, daemon_end)
     const struct CMUnitTest tests[] = {
-        T(test_files),  T(test_second_instance), T(test_only_loopback), T(test_upgrade_gate),
+        T(test_files),  T(test_second_instance),
+        cmocka_unit_test_setup_teardown(test_usual_port_is_taken, daemon_start_beside_another,
+                                        daemon_end_beside_another), T(test_only_loopback), T(test_upgrade_gate),
         T(test_backoff), T(test_login),          T(test_http),          T(test_rpc),
         T(test_frames), T(test_garbage),         T(test_many),          T(test_wake),
         T(test_reconnect), T(test_dead_display), T(test_idle),         T(test_piles_up),      T(test_never_reads),
