@@ -6,7 +6,8 @@ usage: compare_transformers.py BUILD MODEL [--runs N] [--threads N] [--precision
                                [--weights W]
 
 The screen is a 1280 x 800 Xvfb with a dialog that is another one in each run, so that nothing seen
-before helps. Deskhand's time is what its daemon reports, `first_event_us`: capture, resizing, vision,
+before helps. Both see the whole screen; a second line says how long Deskhand takes as it comes, where a
+small model is shown the window and not the screen (docs/cli.md). Deskhand's time is what its daemon reports, `first_event_us`: capture, resizing, vision,
 prompt, reply, parsing, policy, first event. transformers' time is Pillow's screen grab, the image
 processor, the tokenizer and generate() with its KV cache and default attention; sending an event is not
 counted for it. It runs in float32, which is what from_pretrained() gives, and in bfloat16, what the
@@ -105,9 +106,10 @@ class Desk:
             self.dialog.wait()
             self.dialog = None
 
-    def step(self, goal):
-        """The daemon's timing of one step, None when it sent no event."""
-        out = subprocess.run([self.client, "do", "--no-start", "--json", "--max-steps", "1", goal],
+    def step(self, goal, view):
+        """The daemon's timing of one step."""
+        out = subprocess.run([self.client, "do", "--no-start", "--json", "--max-steps", "1", "--view",
+                              view, goal],
                              env=self.env, capture_output=True, text=True).stdout
         for line in out.splitlines():
             timing = re.search(r'"timing":\s*(\{[^}]*\})', line)
@@ -145,9 +147,8 @@ class Transformers:
                 pixel_values=pixels["pixel_values"].to(self.model.dtype),
                 image_grid_thw=pixels["image_grid_thw"],
                 min_new_tokens=n_tokens, max_new_tokens=n_tokens)
-        reply = self.tok.decode(out[0, ids.shape[1]:])
-        end = time.perf_counter()
-        return (end - start) * 1e3, (ready - start) * 1e3, out.shape[1] - ids.shape[1], reply
+        self.tok.decode(out[0, ids.shape[1]:])
+        return (time.perf_counter() - start) * 1e3, (ready - start) * 1e3
 
 
 def main():
@@ -163,41 +164,44 @@ def main():
     torch.set_num_threads(threads)
     others = {"float32": Transformers(a.model, torch.float32),
               "bfloat16": Transformers(a.model, torch.bfloat16)}
-    times = {"deskhand": [], "float32": [], "bfloat16": []}
-    ready, tokens, timings = [], {"deskhand": [], "float32": [], "bfloat16": []}, []
+    times = {"float32": [], "bfloat16": []}
+    timings = {"screen": [], "auto": []}
+    ready = []
     desk = Desk(a.build, a.model, threads, a.precision, a.weights)
     try:
         for i in range(a.runs + 1):  # the first one only warms up
             goal = desk.show(i)
-            timing = desk.step(goal)
+            timing = desk.step(goal, "screen")
             if "first_event_us" not in timing:
                 continue  # the reply held no action that sends an event
-            if i:
-                times["deskhand"].append(timing["first_event_us"] / 1e3)
-                tokens["deskhand"].append(timing["n_generated"])
-                timings.append(timing)
             for name, other in others.items():
-                ms, prepare, n, _ = other.step(desk.display, goal, timing["n_generated"])
+                ms, prepare = other.step(desk.display, goal, timing["n_generated"])
                 if i:
                     times[name].append(ms)
-                    tokens[name].append(n)
                     ready.append(prepare)
+            if i:
+                timings["screen"].append(timing)
+                timings["auto"].append(desk.step(goal, "auto"))
     finally:
         desk.end()
-    if not timings:
+    if not timings["screen"]:
         raise SystemExit("deskhand sent no event in any run: nothing to compare")
-    mine = statistics.median(times["deskhand"])
-    print("%d threads, 1280 x 800, medians of %d runs" % (threads, len(timings)))
-    print("deskhand               %7.0f ms, %3.0f tokens written: capture %.1f, resize %.1f, vision %.1f, "
-          "prompt %.1f, reply %.1f ms" %
-          (mine, statistics.median(tokens["deskhand"]),
-           *(statistics.median(t[k] for t in timings) / 1e3 for k in
-             ("capture_us", "cut_us", "vision_us", "prefill_us", "decode_us"))))
+    print("%d threads, 1280 x 800, medians of %d runs, %.0f tokens written" %
+          (threads, len(ready) // 2, statistics.median(t["n_generated"] for t in timings["screen"])))
+    mine = {}
+    for view, label in (("screen", "deskhand"), ("auto", "deskhand, as it comes")):
+        of = [t for t in timings[view] if "first_event_us" in t]
+        if of:
+            mine[view] = statistics.median(t["first_event_us"] for t in of) / 1e3
+            print("%-22s %6.0f ms: capture %.1f, resize %.1f, vision %.1f, prompt %.1f, reply %.1f ms" %
+                  (label, mine[view], *(statistics.median(t[k] for t in of) / 1e3 for k in
+                   ("capture_us", "cut_us", "vision_us", "prefill_us", "decode_us"))))
     for name in others:
         theirs = statistics.median(times[name])
-        print("transformers, %-8s %7.0f ms, %3.0f tokens written: %.2f times deskhand (%.0f ms of it "
-              "before generate)" % (name, theirs, statistics.median(tokens[name]), theirs / mine,
-                                    statistics.median(ready)))
+        print("transformers, %-8s %6.0f ms (%.0f of it before generate): %s" %
+              (name, theirs, statistics.median(ready),
+               ", ".join("%.1f times %s" % (theirs / ms, "deskhand" if view == "screen" else
+                                            "deskhand as it comes") for view, ms in mine.items())))
 
 
 if __name__ == "__main__":
