@@ -15,7 +15,8 @@ mkdir -p "$out"
 if [ -n "${DEMO_HERE:-}" ] && [ -n "${DISPLAY:-}" ]; then
     desk_tmp="$(mktemp -d)"
     trap desk_end EXIT
-    export XDG_STATE_HOME="$desk_tmp/state"
+    export XDG_STATE_HOME="$desk_tmp/state" XDG_RUNTIME_DIR="$desk_tmp/run" # a daemon of its own
+    mkdir -m 700 "$XDG_RUNTIME_DIR"
 else
     desk_begin "${DEMO_SIZE:-448x336}"
 fi
