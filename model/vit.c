@@ -120,6 +120,8 @@ static void scratch_done(struct vit *v, struct backend *b)
     free(v->cosine);
     free(v->sine);
     b->kv_done(b, &v->kv);
+    if (v->has_bytes)
+        b->kv_done(b, &v->kv_bytes);
     v->n_scratch = 0;
 }
 
@@ -170,7 +172,8 @@ static void angles(const struct vit *v, const struct patches *p, const struct wi
 }
 
 /* The parts of a block before and after attention go over the rows in pieces that stay in cache. */
-static void before_attention(struct vit *v, const struct vit_block *k, struct backend *b, int n)
+static void before_attention(struct vit *v, const struct vit_block *k, struct backend *b, int n,
+                             bool in_bytes)
 {
     size_t d = (size_t)v->d;
     int d_head = v->d / v->n_head;
@@ -184,8 +187,11 @@ static void before_attention(struct vit *v, const struct vit_block *k, struct ba
         lora_run(b, &k->qkv, v->h, d, rows, qkv, 3 * d, false);
         b->rope(b, qkv, 3 * d, rows, v->n_head, d_head, cosine, sine);
         b->rope(b, qkv + d, 3 * d, rows, v->n_head, d_head, cosine, sine);
-        b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, rows, i);
+        if (!in_bytes)
+            b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, rows, i);
     }
+    if (in_bytes)
+        b->kv_put(b, &v->kv_bytes, v->qkv + d, v->qkv + 2 * d, 3 * d, n, 0);
 }
 
 /* h: what attention gave; its first rows are used again once they are read. */
@@ -220,6 +226,8 @@ static void scratch_for(struct vit *v, struct backend *b, int n)
     v->cosine = mem_aligned(sizeof(float) * un * half);
     v->sine = mem_aligned(sizeof(float) * un * half);
     b->kv_alloc(b, v->n_head, (int)half * 2, n, &v->kv);
+    v->has_bytes = v->blocks[0].qkv.kind == WEIGHT_INT8 &&
+                   b->kv_alloc_bytes(b, v->n_head, (int)half * 2, n, &v->kv_bytes);
     v->n_scratch = n;
 }
 
@@ -245,10 +253,11 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
             r = err_set(err, -ECANCELED, "Cancelled while the picture was being encoded.");
             break;
         }
-        before_attention(v, k, b, n);
+        bool in_bytes = v->has_bytes && v->is_full[i];
+        before_attention(v, k, b, n, in_bytes);
         b->attend(b, &(struct attend){
                          .q = v->qkv, .ld_q = 3 * d, .out = h, .ld_out = d, .n_head = v->n_head,
-                         .scale = 1.0f / sqrtf((float)d_head), .kv = &v->kv,
+                         .scale = 1.0f / sqrtf((float)d_head), .kv = in_bytes ? &v->kv_bytes : &v->kv,
                          .spans = v->is_full[i] ? w.frames : w.windows,
                          .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
         after_attention(v, k, b, n);

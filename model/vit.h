@@ -31,7 +31,8 @@ struct vit {
     /* Scratch of vit_encode, kept for the next picture. */
     int n_scratch; /* patches that fit */
     float *x, *h, *qkv, *wide, *cosine, *sine;
-    struct kv_store kv;
+    struct kv_store kv, kv_bytes; /* the second: whole frames, where the weights are bytes too */
+    bool has_bytes;
 };
 
 int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct err *err);

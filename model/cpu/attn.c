@@ -27,6 +27,7 @@ void cpu_kv_done(struct backend *b, struct kv_store *kv)
 {
     free(kv->k);
     free(kv->v);
+    free(kv->scales);
     memset(kv, 0, sizeof(*kv));
 }
 

@@ -115,6 +115,7 @@ INLINE void renew(const int QV, struct state *s, const __mmask16 *grown, const _
 INLINE void run(const int QV, struct state *s, int k_end, int all_see)
 {
     __m512 top[3], sum[3];
+    const __m512bh ones = (__m512bh)_mm512_set1_epi32(0x3f803f80);
     int d2 = s->d / 2;
 
     UNROLL for (int l = 0; l < QV; l++)
@@ -178,8 +179,10 @@ INLINE void run(const int QV, struct state *s, int k_end, int all_see)
                 {
                     __m512 even = exp2_of(_mm512_sub_ps(acc[i][l], top[l]));
                     __m512 odd = exp2_of(_mm512_sub_ps(acc[i + 1][l], top[l]));
-                    sum[l] = _mm512_add_ps(sum[l], _mm512_add_ps(even, odd));
-                    _mm512_storeu_si512(p + (i / 2 * QV + l) * 32, pairs_of(even, odd));
+                    __m512i pair = pairs_of(even, odd);
+                    /* what is rounded is what is summed: weights are one together */
+                    sum[l] = _mm512_dpbf16_ps(sum[l], (__m512bh)pair, ones);
+                    _mm512_storeu_si512(p + (i / 2 * QV + l) * 32, pair);
                 }
             }
         }

@@ -285,7 +285,7 @@ void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const f
 }
 
 struct job {
-    const struct bf16_kernels *k;
+    void (*fn)(const struct attend *a, const struct attend_tile *t);
     const struct attend *a;
     const struct attend_tile *tiles;
     int n_tiles, heads_per_tile;
@@ -299,12 +299,12 @@ static void attend_task(void *ctx, int task)
 
     t.head = task / j->n_tiles * j->heads_per_tile;
     t.n_heads = j->heads_per_tile;
-    j->k->attend(j->a, &t);
+    j->fn(j->a, &t);
 }
 
-void bf16_run_attend(struct backend *b, const struct attend *a)
+void cpu_attend_lanes(struct cpu *c, const struct attend *a,
+                      void (*fn)(const struct attend *a, const struct attend_tile *t))
 {
-    struct cpu *c = (struct cpu *)b;
     int n = 0, cap = 0, longest = 0, group = a->n_head / a->kv->n_head;
 
     for (int i = 0; i < a->n_spans; i++) {
@@ -314,7 +314,7 @@ void bf16_run_attend(struct backend *b, const struct attend *a)
     }
     cpu_tiles(c, cap);
     /* Heads with the same keys side by side where one does not fill the lanes. */
-    int heads = longest * group <= ATTEND_LANES ? group : 1;
+    int heads = a->causal && longest * group <= ATTEND_LANES ? group : 1;
     for (int i = 0; i < a->n_spans; i++) {
         const struct span *s = &a->spans[i];
         int rows = s->end - s->begin, n_tiles = (rows + ATTEND_LANES - 1) / ATTEND_LANES;
@@ -324,6 +324,13 @@ void bf16_run_attend(struct backend *b, const struct attend *a)
                                                  .k_begin = a->causal ? 0 : s->begin,
                                                  .k_end = s->end};
     }
-    struct job job = {c->bf16, a, c->tiles, n, heads};
+    struct job job = {fn, a, c->tiles, n, heads};
     pool_run(c->pool, a->n_head / heads * n, attend_task, &job);
+}
+
+void bf16_run_attend(struct backend *b, const struct attend *a)
+{
+    struct cpu *c = (struct cpu *)b;
+
+    cpu_attend_lanes(c, a, c->bf16->attend);
 }

@@ -3,6 +3,7 @@
 #include "model/cpu/bf16.h"
 
 #include "model/cpu/q8.h"
+#include "model/cpu/q8_attn.h"
 
 #include "base/clock.h"
 
@@ -222,6 +223,33 @@ static bool linear_gated(struct backend *b, const struct weight *w, const float 
     return true;
 }
 
+static void put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld, int n,
+                int pos)
+{
+    if (kv->scales) {
+        CHECK(pos == 0 && n <= kv->n_cap);
+        q8_kv_put(b, kv, k, v, ld, n);
+    } else if (((struct cpu *)b)->bf16) {
+        bf16_kv_put(b, kv, k, v, ld, n, pos);
+    } else {
+        cpu_kv_put(b, kv, k, v, ld, n, pos);
+    }
+}
+
+static void attend(struct backend *b, const struct attend *a)
+{
+    struct cpu *c = (struct cpu *)b;
+
+    if (a->kv->scales) {
+        CHECK(!a->causal);
+        cpu_attend_lanes(c, a, c->q8_attn->attend);
+    } else if (c->bf16) {
+        bf16_run_attend(b, a);
+    } else {
+        cpu_attend(b, a);
+    }
+}
+
 static void cpu_close(struct backend *b)
 {
     struct cpu *c = (struct cpu *)b;
@@ -346,6 +374,9 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
     c->k = sets[i].kernels;
     c->bf16 = sets[i].bf16;
     c->q8 = best_q8(sets[i].name);
+#ifdef __x86_64__
+    c->q8_attn = c->q8 == &q8_avx512 ? &q8_attn_avx512 : NULL;
+#endif
     c->pool = pool_new(n_threads);
     c->b = (struct backend){
         .name = sets[i].name,
@@ -354,6 +385,7 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
         .weight_pack = pack,
         .weight_done = cpu_weight_done,
         .kv_alloc = c->bf16 ? bf16_kv_alloc : cpu_kv_alloc,
+        .kv_alloc_bytes = q8_kv_alloc,
         .kv_done = cpu_kv_done,
         .linear = linear,
         .linear_gated = linear_gated,
@@ -361,8 +393,8 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
         .silu_mul = cpu_silu_mul,
         .gelu = cpu_gelu,
         .rope = cpu_rope,
-        .kv_put = c->bf16 ? bf16_kv_put : cpu_kv_put,
-        .attend = c->bf16 ? bf16_run_attend : cpu_attend,
+        .kv_put = put,
+        .attend = attend,
         .measure = cpu_measure,
     };
     *ret = &c->b;

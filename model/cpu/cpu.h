@@ -16,6 +16,7 @@ struct cpu {
     const struct kernels *k;
     const struct bf16_kernels *bf16; /* NULL: not in this precision */
     const struct q8_kernels *q8;
+    const struct q8_attn_kernels *q8_attn; /* NULL: none for this CPU */
     struct pool *pool;
     struct attend_tile *tiles; /* scratch of attend(), grows */
     int n_tiles_cap;
@@ -68,6 +69,13 @@ void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct 
 void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
                  int n, int pos);
 void bf16_run_attend(struct backend *b, const struct attend *a);
-#define ATTEND_LANES 48 /* queries of a tile in bf16 */
+#define ATTEND_LANES 48 /* queries of a tile in bf16 and in bytes */
+/* Cuts queries into tiles of ATTEND_LANES and runs fn on each. */
+void cpu_attend_lanes(struct cpu *c, const struct attend *a,
+                      void (*fn)(const struct attend *a, const struct attend_tile *t));
+
+/* q8_kv.c: a store in bytes. */
+bool q8_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
+void q8_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld, int n);
 
 #endif

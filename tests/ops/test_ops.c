@@ -444,6 +444,109 @@ static void attend(struct backend *b)
     one_attend(b, 1, 1, 256, 20, 5, NULL, 0);
 }
 
+/* x [n, d], rows of ld, without the mean of its columns, which goes to mean. */
+static void off_mean(float *x, size_t ld, int n, int d, float *mean)
+{
+    for (int j = 0; j < d; j++) {
+        double sum = 0;
+        for (int i = 0; i < n; i++)
+            sum += (double)x[(size_t)i * ld + (size_t)j];
+        mean[j] = (float)(sum / n);
+        for (int i = 0; i < n; i++)
+            x[(size_t)i * ld + (size_t)j] -= mean[j];
+    }
+}
+
+/* n_rows x n_cols values as bytes with one scale. */
+static void round_together(float *x, size_t ld, int n_rows, int n_cols)
+{
+    float most = 0;
+
+    for (int i = 0; i < n_rows * n_cols; i++)
+        most = fmaxf(most, fabsf(x[(size_t)(i / n_cols) * ld + (size_t)(i % n_cols)]));
+    for (int i = 0; i < n_rows * n_cols && most > 0; i++) {
+        float *to = &x[(size_t)(i / n_cols) * ld + (size_t)(i % n_cols)];
+        *to = rintf(*to * (127 / most)) * (most / 127);
+    }
+}
+
+/* Keys and values in bytes: what is rounded on purpose is rounded here too; what is left is that of the
+ * weights: half of 1/255 of the largest of 128 keys each. `peak` makes the scores of one key large, so
+ * that the 127 beside it round to nothing where they should be a little. */
+static void one_attend_bytes(struct backend *b, int heads, int d, int n, const struct span *spans,
+                             int n_spans, bool peak)
+{
+    size_t hd = (size_t)(heads * d), ld = 3 * hd + 5, ld_out = hd + 1;
+    AUTO_FREE float *qkv = noise_new((size_t)n * ld);
+    AUTO_FREE float *out = noise_new((size_t)n * ld_out);
+    AUTO_FREE float *mean = noise_new(hd);
+    AUTO_FREE double *want = mem_zalloc(sizeof(double) * (size_t)n * hd);
+    float *k = qkv + hd, *v = k + hd;
+    struct kv_store kv;
+
+    if (!b->kv_alloc_bytes(b, heads, d, n, &kv))
+        return;
+    for (size_t i = 0; i < (size_t)n; i++)
+        for (size_t j = 0; j < hd; j++) {
+            k[i * ld + j] += (float)(j % 7);
+            v[i * ld + j] -= (float)(j % 5);
+            if (peak && i == 5)
+                k[i * ld + j] *= 8;
+        }
+    for (size_t j = 0; j < hd; j++)
+        qkv[3 * ld + j] = 0; /* a query without a scale */
+    b->kv_put(b, &kv, k, v, ld, n, 0);
+    b->attend(b, &(struct attend){.q = qkv, .ld_q = ld, .out = out, .ld_out = ld_out, .n_head = heads,
+                                  .scale = 0.2f, .kv = &kv, .spans = spans, .n_spans = n_spans});
+    off_mean(k, ld, n, (int)hd, mean);
+    off_mean(v, ld, n, (int)hd, mean);
+    for (int h = 0; h < heads; h++) {
+        for (int i = 0; i < n; i++)
+            round_together(qkv + (size_t)i * ld + h * d, ld, 1, d);
+        for (int i = 0; i < n; i += 128)
+            round_together(k + (size_t)i * ld + h * d, ld, MIN(128, n - i), d);
+        for (int j = 0; j < d; j++)
+            round_together(v + h * d + j, ld, n, 1);
+    }
+    for (int s = 0; s < n_spans; s++)
+        for (int i = spans[s].begin; i < spans[s].end; i++)
+            for (int h = 0; h < heads; h++) {
+                double *to = want + (size_t)i * hd + h * d;
+                ref_attend(qkv + (size_t)i * ld + h * d, k + h * d, v + h * d, ld, spans[s].begin,
+                           spans[s].end, d, 0.2, to);
+                for (int j = 0; j < d; j++)
+                    to[j] += (double)mean[h * d + j];
+            }
+    for (int i = 0; i < n; i++) { /* rows of no span are not written */
+        bool in = false;
+        for (int s = 0; s < n_spans; s++)
+            in |= i >= spans[s].begin && i < spans[s].end;
+        for (size_t j = 0; j < hd && !in; j++)
+            want[(size_t)i * hd + j] = (double)out[(size_t)i * ld_out + j];
+    }
+    compare("attend in bytes", b, out, ld_out, want, n, (int)hd, peak ? 0.08 : 4e-3);
+    b->kv_done(b, &kv);
+}
+
+static void attend_bytes(struct backend *b)
+{
+    static const struct span windows[] = {{0, 64}, {64, 80}, {80, 84}, {84, 148}, {149, 150}, {151, 450}};
+    static const struct span whole[] = {{0, 301}}, frames[] = {{0, 700}, {700, 1400}}, one[] = {{0, 1}};
+
+    one_attend_bytes(b, 3, 64, 450, windows, 6, false);
+    one_attend_bytes(b, 2, 80, 301, whole, 1, true);
+    one_attend_bytes(b, 1, 64, 1400, frames, 2, true);
+    one_attend_bytes(b, 1, 64, 1, one, 1, false);
+    one_attend_bytes(b, 2, 12, 450, windows, 6, false);
+    one_attend_bytes(b, 1, 17, 301, whole, 1, false);
+    one_attend_bytes(b, 1, 256, 301, whole, 1, true);
+}
+
+static void test_attend_bytes(void **state)
+{
+    for_each_backend(attend_bytes);
+}
+
 static void test_linear(void **state)
 {
     for_each_backend(linear);
@@ -499,7 +602,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear), cmocka_unit_test(test_quantised), cmocka_unit_test(test_gated), cmocka_unit_test(test_bytes), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_rope),   cmocka_unit_test(test_attend),
+        cmocka_unit_test(test_rope),   cmocka_unit_test(test_attend), cmocka_unit_test(test_attend_bytes),
         cmocka_unit_test(test_f16),    cmocka_unit_test(test_open_refuses),
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
