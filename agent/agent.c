@@ -184,7 +184,6 @@ void agent_close(struct agent *a)
     while (a->queries) {
         struct query *q = a->queries;
         a->queries = q->next;
-        frame_done(&q->frame);
         free(q->text);
         json_decref(q->id);
         free(q);

@@ -74,7 +74,8 @@ struct view {
 
 struct step {
     int n; /* from 1, as people count; the history given to the model counts from 0 */
-    struct frame before, after;
+    struct frame before, after; /* of the screen */
+    struct rect part;           /* of it that the model was shown */
     struct place place;
     struct action action;
     bool has_action;
@@ -124,7 +125,6 @@ struct query {
     struct query *next;
     uint64_t job;
     bool is_ground;
-    struct frame frame;
     char *text;
     char url[64];
     json_t *id;
@@ -156,11 +156,11 @@ struct agent {
 
 /* view.c */
 int view_read(json_t *params, struct view *ret, struct err *err); /* of a request */
-/* Takes the picture that the model shall see. */
-int view_capture(struct agent *a, struct view *v, struct frame *ret, struct err *err);
-/* The same part of the screen as `seen` shows, now. */
-int view_capture_again(struct agent *a, const struct frame *seen, struct frame *ret,
-                       struct err *err);
+/* The part of `whole`, the screen as it is now, that the model shall see. */
+int view_choose(struct agent *a, struct view *v, const struct frame *whole, struct rect *ret,
+                struct err *err);
+/* A copy of the part; of everything, and *part says so, where it does not lie in the picture. */
+void view_cut(const struct frame *whole, struct rect *part, struct frame *ret);
 /* Brings the window that is meant to the front, if it is not the one with the focus. */
 int view_raise(struct agent *a, const struct view *v, struct err *err);
 

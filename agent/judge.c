@@ -250,7 +250,7 @@ int64_t judge_again(struct agent *a, int64_t now_us)
         waited_us < (window.id == s->window.id ? REFOCUS_SHOW_US : REFOCUS_US))
         return now_us + REFOCUS_POLL_US;
     if (rc == 0)
-        rc = view_capture_again(a, &s->before, &now, &err);
+        rc = eye_capture(a->eye, &now, &err);
     if (rc < 0)
         no_answer_from_x(a, &err);
     else if (verdict.kind == VERDICT_DENY)

@@ -170,13 +170,12 @@ static void do_deny(struct agent *a, const struct request *r)
 }
 
 /* Captures and keeps the PNG under a new "/shot/N.png". */
-static int shoot(struct agent *a, struct view *v, struct frame *ret, char url[64],
-                 struct err *err)
+static int shoot(struct agent *a, struct frame *ret, char url[64], struct err *err)
 {
     if (!a->eye)
         return err_set(err, -ENODEV, "the screen is not available: %s", a->display_error);
     struct shot *s = &a->shots[a->n_shots % (int64_t)N_ELEMENTS(a->shots)];
-    int rc = view_capture(a, v, ret, err);
+    int rc = eye_capture(a->eye, ret, err);
     if (rc < 0)
         return rc;
     free(s->png);
@@ -196,7 +195,7 @@ static void do_screenshot(struct agent *a, const struct request *r)
     struct frame f = {0};
     struct err err = {0};
     char url[64];
-    if (shoot(a, &(struct view){.kind = VIEW_SCREEN}, &f, url, &err) < 0) {
+    if (shoot(a, &f, url, &err) < 0) {
         say_error(r, CODE_FAILED, err.text);
         return;
     }
@@ -225,7 +224,9 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
         return;
     }
     struct query *q = mem_zalloc(sizeof *q);
-    if (shoot(a, &view, &q->frame, q->url, &err) < 0) {
+    AUTO(frame_done) struct frame whole = {0};
+    struct rect part;
+    if (shoot(a, &whole, q->url, &err) < 0 || view_choose(a, &view, &whole, &part, &err) < 0) {
         free(q);
         say_error(r, CODE_FAILED, err.text);
         return;
@@ -242,7 +243,7 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
                       .lora = mem_strdup(json_string_value(json_object_get(r->params, "lora"))),
                       .lora_scale =
                           (float)json_number_value(json_object_get(r->params, "lora_scale"))};
-    frame_dup(&job.frame, &q->frame);
+    view_cut(&whole, &part, &job.frame);
     q->is_ground = is_ground;
     q->job = worker_submit(a->worker, &job);
     q->id = json_incref(r->id);
@@ -310,7 +311,6 @@ void request_news(struct agent *a, struct news *n)
         ground_answer(&r, q, n);
     else
         say(&r, json_pack("{s:o, s:s}", "text", text_json(n->text), "url", q->url));
-    frame_done(&q->frame);
     free(q->text);
     json_decref(q->id);
     free(q);

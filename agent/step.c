@@ -88,7 +88,8 @@ static int64_t see(struct agent *a, int64_t now_us)
     if (worker_n_waiting(a->worker) >= WORKER_WAITING_MAX - 1)
         return now_us + POLL_US; /* each waits with its picture */
 
-    if (view_capture(a, &t->view, &s->before, &err) < 0) {
+    if (eye_capture(a->eye, &s->before, &err) < 0 ||
+        view_choose(a, &t->view, &s->before, &s->part, &err) < 0) {
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else
@@ -103,7 +104,7 @@ static int64_t see(struct agent *a, int64_t now_us)
     struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS,
                       .no_think = t->no_think, .lora = mem_strdup(t->lora),
                       .lora_scale = t->lora_scale};
-    frame_dup(&job.frame, &s->before);
+    view_cut(&s->before, &s->part, &job.frame);
     a->job = worker_submit(a->worker, &job);
     step_enter(a, PHASE_THINK);
 
@@ -112,6 +113,7 @@ static int64_t see(struct agent *a, int64_t now_us)
     json_object_set_new(j, "w", json_integer(s->before.w));
     json_object_set_new(j, "h", json_integer(s->before.h));
     json_object_set_new(j, "screen", agent_rect_json(s->before.screen));
+    json_object_set_new(j, "part", agent_rect_json(s->part));
     keep_picture(a, "before", &s->before); /* while the model already works */
     agent_event(a, "see", j);
     return -1;
@@ -188,6 +190,7 @@ static void keep_step(struct agent *a)
     struct err err = {0};
     json_t *j = effect_json(a);
     json_object_set_new(j, "screen", agent_rect_json(s->before.screen));
+    json_object_set_new(j, "part", agent_rect_json(s->part));
     add_action(&s->action, j);
     json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
     json_object_set_new(j, "rule", text_json(s->verdict.rule));
@@ -292,7 +295,7 @@ void step_think_news(struct agent *a, struct news *n)
     int64_t capture_us = s->timing.capture_us;
     s->timing = n->timing;
     s->timing.capture_us = capture_us;
-    s->place = (struct place){n->image_w, n->image_h, s->before.screen};
+    s->place = (struct place){n->image_w, n->image_h, s->part};
 
     size_t len = strlen(n->text);
     int rc = action_parse(n->text, len, n->image_w, n->image_h, &s->action, &err);
@@ -407,7 +410,7 @@ static int64_t settle(struct agent *a, int64_t now_us)
     if (waited < SETTLE_LIMIT_US && (!quiet || (!reacted && waited < REACT_US)))
         return now_us + POLL_US;
 
-    if (view_capture_again(a, &s->before, &s->after, &err) < 0) {
+    if (eye_capture(a->eye, &s->after, &err) < 0) {
         if (eye_is_dead(a->eye))
             agent_display_lost(a, err.text);
         else

@@ -123,34 +123,22 @@ static int choose_part(struct agent *a, struct view *v, const struct frame *whol
     return 0;
 }
 
-int view_capture(struct agent *a, struct view *v, struct frame *ret, struct err *err)
+int view_choose(struct agent *a, struct view *v, const struct frame *whole, struct rect *ret,
+                struct err *err)
 {
-    AUTO(frame_done) struct frame whole = {0};
     struct vlm_info info;
-    struct rect part;
     worker_info(a->worker, &info);
-    int rc = eye_capture(a->eye, &whole, err);
-    if (rc < 0)
-        return rc;
-    bool is_large = info.view_w && (whole.w > info.view_w || whole.h > info.view_h);
-    if (v->kind == VIEW_WINDOW || (v->kind == VIEW_AUTO && is_large)) {
-        rc = choose_part(a, v, &whole, &info, &part, err);
-        if (rc < 0 || frame_cut(&whole, part, ret) == 0)
-            return rc;
-    } /* the screen may have another size now: all of it */
-    *ret = whole;
-    whole = (struct frame){0};
+    bool is_large = info.view_w && (whole->w > info.view_w || whole->h > info.view_h);
+    if (v->kind == VIEW_WINDOW || (v->kind == VIEW_AUTO && is_large))
+        return choose_part(a, v, whole, &info, ret, err);
+    *ret = whole->screen;
     return 0;
 }
 
-int view_capture_again(struct agent *a, const struct frame *seen, struct frame *ret,
-                       struct err *err)
+void view_cut(const struct frame *whole, struct rect *part, struct frame *ret)
 {
-    AUTO(frame_done) struct frame whole = {0};
-    int rc = eye_capture(a->eye, &whole, err);
-    if (rc < 0 || frame_cut(&whole, seen->screen, ret) == 0)
-        return rc;
-    *ret = whole; /* the screen has another size now */
-    whole = (struct frame){0};
-    return 0;
+    if (frame_cut(whole, *part, ret) == 0)
+        return;
+    *part = whole->screen; /* it has just changed its size */
+    frame_dup(ret, whole);
 }

@@ -31,8 +31,9 @@ function isPoint(p) {
 }
 
 // Screen pixels to the picture's user space: the overlay's viewBox is the screen rectangle itself,
-// so the browser scales it with the picture and nothing is computed twice.
-export function overlay(screen, point, end) {
+// so the browser scales it with the picture and nothing is computed twice. `part`: what the model was
+// shown, where that is not everything.
+export function overlay(screen, point, end, part) {
   const size = Math.max(screen.w, screen.h);
   const ring = svg('svg', {viewBox: `${screen.x} ${screen.y} ${screen.w} ${screen.h}`,
                            class: 'overlay', preserveAspectRatio: 'none', 'aria-hidden': 'true'});
@@ -44,6 +45,8 @@ export function overlay(screen, point, end) {
     }
     return g;
   };
+  if (part?.w > 0 && (part.w < screen.w || part.h < screen.h))
+    ring.append(svg('rect', {x: part.x, y: part.y, width: part.w, height: part.h, class: 'part'}));
   if (isPoint(end)) {
     for (const halo of ['halo', 'ink'])
       ring.append(svg('line', {x1: point[0], y1: point[1], x2: end[0], y2: end[1], class: halo}));
@@ -102,6 +105,7 @@ export class Steps {
       return;
     card.screen = params.screen?.w > 0 && params.screen?.h > 0
       ? params.screen : {x: 0, y: 0, w: params.w, h: params.h};
+    card.part = params.part;
     const image = el('img');
     image.alt = `The screen before step ${params.step}`;
     image.width = params.w;
@@ -125,7 +129,7 @@ export class Steps {
     card.title.textContent = String(params.describe ?? params.action?.action ?? '');
     card.figure.querySelector('svg')?.remove();
     if (card.screen && isPoint(params.point))
-      card.figure.append(overlay(card.screen, params.point, params.end));
+      card.figure.append(overlay(card.screen, params.point, params.end, card.part));
   }
 
   verdict(params) {

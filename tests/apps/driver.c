@@ -261,8 +261,8 @@ void driver_answer(struct driver *d, const char *text)
     struct news n = {.job = d->a->job,
                      .kind = NEWS_DONE,
                      .text = (char *)(uintptr_t)text,
-                     .image_w = s->before.w,
-                     .image_h = s->before.h};
+                     .image_w = s->part.w,
+                     .image_h = s->part.h};
     assert_true(is_thinking(d));
     worker_cancel(d->a->worker, d->a->job);
     d->verdict[0] = d->rule[0] = d->hash[0] = 0;
