@@ -368,6 +368,8 @@ static int add_chord(struct action *a, const char *s, size_t at, struct err *err
         s += n;
         if (!*s)
             return 0;
+        if (!strchr("+- ", *s)) /* after the plus key */
+            return err_set(err, -EINVAL, "the key chord at byte %zu lacks a + after the key +", at);
         s++; /* the separator */
         while (*s == ' ')
             s++;

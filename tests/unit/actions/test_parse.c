@@ -236,6 +236,7 @@ static const struct shape refused[] = {
     {"{\"action\": \"press\", \"keys\": []}", "key names were expected"},
     {"{\"action\": \"press\", \"keys\": [\"\"]}", "empty key name"},
     {"{\"action\": \"press\", \"keys\": \"ctrl+\"}", "ends with a separator"},
+    {"{\"action\": \"press\", \"keys\": \"ctrl++\u064b\"}", "lacks a + after the key +"},
     {"{\"action\": \"press\", \"keys\": [\"a\", [\"b\"]]}", "a key name was expected"},
     {"{\"action\": \"press\", \"keys\": [1,2,3,4,5,6,7]}", "more than 6 keys"},
     {"{\"action\": \"input\", \"text\": \"\"}", "is empty"},
