@@ -154,7 +154,7 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
     if (rc == 0)
         rc = store_open(a->state_dir, &a->store, err);
     if (rc == 0)
-        rc = worker_open(a->model_dir, &vo, o->wake, o->user, &a->worker, err);
+        rc = worker_open(a->model_dir, &vo, o->n_together, o->wake, o->user, &a->worker, err);
     if (rc < 0) {
         agent_close(a);
         return rc;

@@ -22,6 +22,7 @@ struct agent_options {
     const char *policy_path; /* NULL: $XDG_CONFIG_HOME/deskhand/policies.yaml, else the default */
     const char *state_dir;   /* NULL: $XDG_STATE_HOME/deskhand */
     int n_threads;
+    int n_together; /* requests that the model answers at once, 1 to 8; 0: 4 */
     const char *backend, *precision, *weights; /* of model/vlm.h */
     const char *lora_dir; /* an adapter merged into the model, NULL: none */
     /* "DIR" or "NAME=DIR": adapters beside the model, which a request chooses by name. */

@@ -358,8 +358,10 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
 void agent_forget(struct agent *a, void *cookie)
 {
     for (struct query *q = a->queries; q; q = q->next)
-        if (q->cookie == cookie)
+        if (q->cookie == cookie && !q->forgotten) {
             q->forgotten = true;
+            worker_cancel(a->worker, q->job); /* nobody would read the answer */
+        }
 }
 
 int agent_picture(struct agent *a, const char *url_path, uint8_t **ret, size_t *ret_n,

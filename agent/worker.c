@@ -1,5 +1,9 @@
 /* Takes a picture and a text, gives back an answer: cut, encode, generate. The loop thread never
- * touches the model; a cancelled job still answers, marked so. */
+ * touches the model; a cancelled job still answers, marked so.
+ *
+ * Several jobs are on their way at once, each in a look of its own, and write together (model/batch.c):
+ * one turn of the batch, then a look into the mailbox. A short question that comes while a step is
+ * thought about joins it and is answered first. */
 #include "agent/worker.h"
 #include "actions/action.h"
 #include "actions/grammar.h"
@@ -18,17 +22,36 @@
  * also "think on". */
 #define STEP_THINK_TOKENS 512
 
+/* A job on its way through the model. */
+struct look {
+    struct job *job; /* NULL: free */
+    struct worker *worker;
+    int number;         /* in the batch */
+    struct news *news;  /* what is known of the answer */
+    struct news *first; /* of a second look: the answer of the first */
+    struct patches patches;
+    struct grammar_limits limits;
+    struct grammar grammar;
+    struct vlm_part parts[2];
+    struct vlm_message message;
+    struct vlm_request request;
+    /* For worker_cancel(): the low half of the job's id, then the number; 0: nothing runs. */
+    _Atomic uint64_t running;
+};
+
 struct worker {
     struct vlm *model;
+    struct vlm_batch *batch;
+    struct look looks[WORKER_TOGETHER_MAX];
+    int n_looks;
     struct mailbox *in, *out;
     struct thread *thread;
     uint64_t next_id; /* loop thread */
-    /* Ring of cancelled job ids, with room for every job that may wait. */
-    _Atomic uint64_t cancelled[2 * WORKER_WAITING_MAX];
+    /* Ring of cancelled job ids, with room for every job that may wait or run. */
+    _Atomic uint64_t cancelled[2 * (WORKER_WAITING_MAX + WORKER_TOGETHER_MAX)];
     atomic_uint n_cancelled;
     atomic_int n_waiting;
     atomic_bool closing;
-    _Atomic uint64_t running;
 };
 
 static void job_free(void *p)
@@ -63,45 +86,37 @@ static bool is_cancelled(struct worker *w, uint64_t job)
     return false;
 }
 
-struct stream {
-    struct worker *w;
-    uint64_t job;
-};
-
 static void on_text(void *user, const char *text, size_t n)
 {
-    struct stream *s = user;
-    if (is_cancelled(s->w, s->job))
-        vlm_cancel(s->w->model); /* the cancel came before generate had begun */
+    struct look *l = user;
     struct news *news = mem_zalloc(sizeof *news);
-    news->job = s->job;
+    news->job = l->job->id;
     news->kind = NEWS_TEXT;
     news->text = mem_strndup(text, n);
-    mailbox_put(s->w->out, news);
+    mailbox_put(l->worker->out, news);
 }
 
 /* Asks the job's question about one picture. */
-static int look(struct worker *w, const struct job *j, const struct frame *f, struct news *news,
-                struct err *err)
+static int look_at(struct worker *w, struct look *l, const struct frame *f, struct err *err)
 {
-    struct patches patches = {0};
+    const struct job *j = l->job;
+    struct news *news = l->news = mem_zalloc(sizeof *news);
+    news->job = j->id;
     int64_t t0 = clock_now_us();
-    int rc = patch_from_frame(f, vlm_image_spec(w->model), &patches, &news->image_w, &news->image_h,
-                              err);
+    int rc = patch_from_frame(f, vlm_image_spec(w->model), &l->patches, &news->image_w,
+                              &news->image_h, err);
     if (rc < 0)
         return rc;
     news->timing.cut_us = clock_now_us() - t0;
     news->screen = f->screen;
 
-    struct grammar_limits limits = {news->image_w, news->image_h};
-    struct grammar grammar =
-        j->kind == JOB_STEP ? grammar_action(&limits) : grammar_boxes(&limits);
-    struct vlm_part parts[2] = {{.kind = VLM_IMAGE, .image = &patches},
-                                {.kind = VLM_TEXT, .text = j->text}};
-    struct vlm_message message = {.role = "user", .parts = parts, .n_parts = 2};
-    struct stream stream = {w, j->id};
-    struct vlm_request request = {
-        .messages = &message,
+    l->limits = (struct grammar_limits){news->image_w, news->image_h};
+    l->grammar = j->kind == JOB_STEP ? grammar_action(&l->limits) : grammar_boxes(&l->limits);
+    l->parts[0] = (struct vlm_part){.kind = VLM_IMAGE, .image = &l->patches};
+    l->parts[1] = (struct vlm_part){.kind = VLM_TEXT, .text = j->text};
+    l->message = (struct vlm_message){.role = "user", .parts = l->parts, .n_parts = 2};
+    l->request = (struct vlm_request){
+        .messages = &l->message,
         .n_messages = 1,
         .prefill = j->prefill,
         .max_tokens = j->max_tokens,
@@ -109,31 +124,17 @@ static int look(struct worker *w, const struct job *j, const struct frame *f, st
         .lora_scale = j->lora_scale,
         .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
         .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
-        .grammar = j->kind == JOB_ASK ? NULL : &grammar,
+        .grammar = j->kind == JOB_ASK ? NULL : &l->grammar,
         .on_text = on_text,
-        .user = &stream,
+        .user = l,
     };
-    struct vlm_reply reply = {0};
-    rc = vlm_generate(w->model, &request, &reply, err);
-    /* A cancel that was meant for the job before may reach the model when this one has begun. */
-    while (rc == 0 && reply.stop == VLM_STOP_CANCELLED && !is_cancelled(w, j->id)) {
-        vlm_reply_done(&reply);
-        rc = vlm_generate(w->model, &request, &reply, err);
-    }
-    patches_done(&patches);
+    rc = vlm_batch_add(w->batch, &l->request, err);
     if (rc < 0)
         return rc;
-    news->kind = NEWS_DONE;
-    news->text = reply.text;
-    reply.text = NULL;
-    news->cancelled = reply.stop == VLM_STOP_CANCELLED;
-    news->timing.vision_us = reply.vision_us;
-    news->timing.prefill_us = reply.prefill_us;
-    news->timing.decode_us = reply.decode_us;
-    news->timing.n_prompt = reply.n_prompt;
-    news->timing.n_reused = reply.n_reused;
-    news->timing.n_generated = reply.n_generated;
-    vlm_reply_done(&reply);
+    l->number = rc;
+    atomic_store(&l->running, j->id << 32 | (uint64_t)(unsigned)rc);
+    if (is_cancelled(w, j->id)) /* whoever cancelled may have looked before that */
+        vlm_batch_cancel(w->batch, rc);
     return 0;
 }
 
@@ -151,19 +152,35 @@ static int pointed_at(const struct news *n, struct screen_pt *ret, int *ret_w, i
     return place_to_screen(&place, point, ret, NULL);
 }
 
-/* The second answer replaces the first only if it is one. */
-static void look_again(struct worker *w, const struct job *j, struct news *first)
+/* Shows the model what is around its first answer. False: there is nothing more to see. */
+static bool look_again(struct worker *w, struct look *l)
 {
-    struct news second = {.kind = NEWS_DONE};
-    struct news_timing *t = &first->timing, *u = &second.timing;
     struct frame crop = {0};
     struct screen_pt at;
     int box_w, box_h;
-    if (pointed_at(first, &at, &box_w, &box_h) < 0 ||
-        zoom_crop(&j->frame, at, box_w, box_h, &crop, NULL) < 0)
-        return;
-    int rc = look(w, j, &crop, &second, NULL);
+    if (pointed_at(l->news, &at, &box_w, &box_h) < 0 ||
+        zoom_crop(&l->job->frame, at, box_w, box_h, &crop, NULL) < 0)
+        return false;
+    l->first = l->news;
+    int rc = look_at(w, l, &crop, NULL);
     frame_done(&crop);
+    if (rc == 0)
+        return true;
+    news_free(l->news);
+    l->news = l->first;
+    l->first = NULL;
+    return false;
+}
+
+/* The second answer replaces the first only if it is one. */
+static struct news *better(struct news *first, struct news *second)
+{
+    struct screen_pt at;
+    int box_w, box_h;
+    bool is_one = second->kind == NEWS_DONE && !second->cancelled &&
+                  pointed_at(second, &at, &box_w, &box_h) == 0;
+    struct news *kept = is_one ? second : first, *gone = is_one ? first : second;
+    struct news_timing *t = &kept->timing, *u = &gone->timing;
     t->cut_us += u->cut_us;
     t->vision_us += u->vision_us;
     t->prefill_us += u->prefill_us;
@@ -171,60 +188,127 @@ static void look_again(struct worker *w, const struct job *j, struct news *first
     t->n_prompt += u->n_prompt;
     t->n_reused += u->n_reused;
     t->n_generated += u->n_generated;
-    first->cancelled |= second.cancelled;
-    if (rc == 0 && !second.cancelled && pointed_at(&second, &at, &box_w, &box_h) == 0) {
-        free(first->text);
-        first->text = second.text;
-        first->image_w = second.image_w;
-        first->image_h = second.image_h;
-        first->screen = second.screen;
-        first->zoomed = true;
-    } else {
-        free(second.text);
-    }
+    kept->zoomed = is_one;
+    kept->cancelled |= gone->cancelled;
+    news_free(gone);
+    return kept;
 }
 
-static int answer(struct worker *w, const struct job *j, struct news *news, struct err *err)
+static void read_reply(struct news *n, struct vlm_reply *reply)
 {
-    int rc = look(w, j, &j->frame, news, err);
-    if (rc == 0 && j->zoom && j->kind == JOB_GROUND && !news->cancelled)
-        look_again(w, j, news);
-    return rc;
+    n->kind = NEWS_DONE;
+    n->text = reply->text;
+    reply->text = NULL;
+    n->cancelled = reply->stop == VLM_STOP_CANCELLED;
+    n->timing.vision_us = reply->vision_us;
+    n->timing.prefill_us = reply->prefill_us;
+    n->timing.decode_us = reply->decode_us;
+    n->timing.n_prompt = reply->n_prompt;
+    n->timing.n_reused = reply->n_reused;
+    n->timing.n_generated = reply->n_generated;
+    vlm_reply_done(reply);
+}
+
+/* The model is done with what was last asked; reply NULL: it failed. */
+static void on_answer(struct worker *w, struct look *l, struct vlm_reply *reply,
+                      const struct err *err)
+{
+    atomic_store(&l->running, 0);
+    patches_done(&l->patches);
+    if (reply) {
+        read_reply(l->news, reply);
+        if (l->job->zoom && l->job->kind == JOB_GROUND && !l->first && !l->news->cancelled &&
+            look_again(w, l))
+            return;
+    } else {
+        l->news->kind = NEWS_FAILED;
+        l->news->code = err->code;
+        l->news->text = mem_strdup(err->text);
+    }
+    struct news *news = l->first ? better(l->first, l->news) : l->news;
+    if (is_cancelled(w, l->job->id))
+        news->cancelled = true;
+    job_free(l->job);
+    l->job = NULL;
+    l->first = l->news = NULL;
+    mailbox_put(w->out, news);
+}
+
+static void begin(struct worker *w, struct look *l, struct job *j)
+{
+    struct err err = {0};
+    atomic_fetch_sub(&w->n_waiting, 1);
+    if (is_cancelled(w, j->id)) {
+        struct news *news = mem_zalloc(sizeof *news);
+        news->job = j->id;
+        news->kind = NEWS_DONE;
+        news->cancelled = true;
+        news->text = mem_strdup("");
+        job_free(j);
+        mailbox_put(w->out, news);
+        return;
+    }
+    l->job = j;
+    l->worker = w;
+    if (look_at(w, l, &j->frame, &err) < 0)
+        on_answer(w, l, NULL, &err);
+}
+
+static struct look *free_look(struct worker *w)
+{
+    for (int i = 0; i < w->n_looks; i++)
+        if (!w->looks[i].job)
+            return &w->looks[i];
+    return NULL;
+}
+
+static bool is_idle(const struct worker *w)
+{
+    for (int i = 0; i < w->n_looks; i++)
+        if (w->looks[i].job)
+            return false;
+    return true;
+}
+
+static void turn(struct worker *w)
+{
+    struct vlm_reply reply = {0};
+    struct err err = {0};
+    int number, rc = vlm_batch_turn(w->batch, &number, &reply, &err);
+    for (int i = 0; rc != 0 && i < w->n_looks; i++) {
+        struct look *l = &w->looks[i];
+        if (l->job && l->number == number) {
+            on_answer(w, l, rc > 0 ? &reply : NULL, &err);
+            return;
+        }
+    }
 }
 
 static void work(void *user)
 {
     struct worker *w = user;
-    struct job *j;
-    while ((j = mailbox_wait(w->in, -1))) {
-        struct news *news = mem_zalloc(sizeof *news);
-        struct err err = {0};
-        news->job = j->id;
-        atomic_fetch_sub(&w->n_waiting, 1);
-        atomic_store(&w->running, j->id);
-        if (is_cancelled(w, j->id)) {
-            news->kind = NEWS_DONE;
-            news->cancelled = true;
-            news->text = mem_strdup("");
-        } else if (answer(w, j, news, &err) < 0) {
-            news->kind = NEWS_FAILED;
-            news->code = err.code;
-            news->text = mem_strdup(err.text);
-        }
-        atomic_store(&w->running, 0);
-        if (is_cancelled(w, j->id))
-            news->cancelled = true;
-        job_free(j);
-        mailbox_put(w->out, news);
+    for (;;) {
+        struct look *l;
+        struct job *j;
+        while ((l = free_look(w)) &&
+               (j = is_idle(w) ? mailbox_wait(w->in, -1) : mailbox_take(w->in)))
+            begin(w, l, j);
+        if (is_idle(w))
+            return; /* the mailbox is closed */
+        turn(w);
     }
 }
 
-int worker_open(const char *model_dir, const struct vlm_options *vo, void (*wake)(void *),
-                void *user, struct worker **ret, struct err *err)
+int worker_open(const char *model_dir, const struct vlm_options *vo, int n_together,
+                void (*wake)(void *), void *user, struct worker **ret, struct err *err)
 {
     struct worker *w = mem_zalloc(sizeof *w);
+    w->n_looks = CLAMP(n_together ? n_together : WORKER_TOGETHER, 1, WORKER_TOGETHER_MAX);
     int rc = vlm_open(model_dir, vo, &w->model, err);
+    if (rc == 0)
+        rc = vlm_batch_new(w->model, w->n_looks, 0, &w->batch, err);
     if (rc < 0) {
+        vlm_close(w->model);
         free(w);
         return rc;
     }
@@ -235,17 +319,28 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, void (*wake
     return 0;
 }
 
+/* job 0: every one. */
+static void cancel_running(struct worker *w, uint64_t job)
+{
+    for (int i = 0; i < w->n_looks; i++) {
+        uint64_t running = atomic_load(&w->looks[i].running);
+        if (running && (!job || running >> 32 == (job & UINT32_MAX)))
+            vlm_batch_cancel(w->batch, (int)(running & INT32_MAX));
+    }
+}
+
 void worker_close(struct worker *w)
 {
     if (!w)
         return;
     /* what waits is answered as cancelled, also a job that is just being taken out */
     atomic_store(&w->closing, true);
-    vlm_cancel(w->model);
+    cancel_running(w, 0);
     mailbox_close(w->in);
     thread_join(w->thread);
     mailbox_free(w->in, job_free);
     mailbox_free(w->out, news_drop);
+    vlm_batch_free(w->batch);
     vlm_close(w->model);
     free(w);
 }
@@ -270,8 +365,7 @@ void worker_cancel(struct worker *w, uint64_t job)
 {
     unsigned at = atomic_fetch_add(&w->n_cancelled, 1);
     atomic_store(&w->cancelled[at % N_ELEMENTS(w->cancelled)], job);
-    if (atomic_load(&w->running) == job)
-        vlm_cancel(w->model);
+    cancel_running(w, job);
 }
 
 struct news *worker_news(struct worker *w)

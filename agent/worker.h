@@ -1,5 +1,5 @@
 /* The inference worker: the one thread that owns the model. Jobs go in, news comes out, both given
- * away through mailboxes. */
+ * away through mailboxes. Some jobs run together; each gets the answer that it gets alone. */
 #ifndef DESKHAND_AGENT_WORKER_H
 #define DESKHAND_AGENT_WORKER_H
 
@@ -44,9 +44,13 @@ struct news {
 };
 void news_free(struct news *n);
 
-/* Opens the model on the calling thread, then starts the thread. */
-int worker_open(const char *model_dir, const struct vlm_options *vo, void (*wake)(void *),
-                void *user, struct worker **ret, struct err *err);
+/* Jobs that run together when nothing else is said, and at most: each keeps the keys and values of its
+ * prompt and answer. */
+#define WORKER_TOGETHER 4
+#define WORKER_TOGETHER_MAX 8
+/* Opens the model on the calling thread, then starts the thread. n_together 0: WORKER_TOGETHER. */
+int worker_open(const char *model_dir, const struct vlm_options *vo, int n_together,
+                void (*wake)(void *), void *user, struct worker **ret, struct err *err);
 /* Cancels what runs, joins, closes the model. */
 void worker_close(struct worker *w);
 

@@ -201,6 +201,18 @@ static bool same_adapter(const struct vlm_request *a, const struct vlm_request *
     return none_a || none_b ? none_a && none_b : str_eq(a->lora, b->lora) && scale_a == scale_b;
 }
 
+/* Those that wait for their prompt to be read need not wait to be cancelled. */
+static void drop_cancelled(struct vlm_batch *b)
+{
+    const struct err none = {0};
+
+    for (int i = 0; i < b->n; i++) {
+        struct member *k = &b->members[i];
+        if (k->state == READING && atomic_load(flag_of(b, k->number)))
+            fail(k, -ECANCELED, &none);
+    }
+}
+
 /* One pass for n sequences. */
 static void write_some(struct vlm_batch *b, struct member **k, int n)
 {
@@ -260,8 +272,8 @@ static struct member *oldest(struct vlm_batch *b, enum member_state state)
 
 int vlm_batch_turn(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err)
 {
+    drop_cancelled(b);
     struct member *k = oldest(b, DONE), *reader = oldest(b, READING);
-
     if (!k) {
         write_all(b);
         if (reader)

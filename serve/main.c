@@ -24,6 +24,7 @@ static const struct {
     {"policy", "FILE", "what is allowed, confirmed, denied (default ~/.config/deskhand/policies.yaml)"},
     {"state-dir", "DIR", "history and pictures (default ~/.local/state/deskhand)"},
     {"threads", "N", "for the model (default all cores)"},
+    {"together", "N", "requests that the model answers at once, 1 to 8 (default 4)"},
     {"backend", "NAME", "for the model (default the fastest that works)"},
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
@@ -98,6 +99,8 @@ static int read_options(int argc, char **argv, struct loop_options *o)
         if (strcmp(name, "port") == 0 && !read_number(name, optarg, 0, 65535, &o->port))
             return EXIT_USAGE;
         if (strcmp(name, "threads") == 0 && !read_number(name, optarg, 1, 1024, &o->agent.n_threads))
+            return EXIT_USAGE;
+        if (strcmp(name, "together") == 0 && !read_number(name, optarg, 1, 8, &o->agent.n_together))
             return EXIT_USAGE;
         if (strcmp(name, "log-level") == 0 && !read_level(optarg))
             return EXIT_USAGE;

@@ -50,7 +50,7 @@ static void a_job_names_its_adapter(void **state)
     struct vlm_options o = {.n_threads = 2, .adapters = adapters, .n_adapters = 2};
     struct worker *w;
     struct err err = {0};
-    if (worker_open(tiny_dir, &o, wake, NULL, &w, &err) < 0)
+    if (worker_open(tiny_dir, &o, 0, wake, NULL, &w, &err) < 0)
         fail_msg("%s", err.text);
     struct news *plain = ask(w, NULL, 0), *mine = ask(w, "mine", 0), *other = ask(w, "wide", 0);
     struct news *again = ask(w, NULL, 0), *scaled = ask(w, "wide", 0.01f),

@@ -183,7 +183,7 @@ static void the_worker_looks_twice(void **state)
     struct err err = {0};
     int n_zoomed = 0;
 
-    if (worker_open(DESKHAND_TEST_MODEL, &o, wake, NULL, &w, &err) < 0)
+    if (worker_open(DESKHAND_TEST_MODEL, &o, 0, wake, NULL, &w, &err) < 0)
         fail_msg("%s", err.text);
     for (uint32_t i = 0; i < 3; i++) {
         struct frame f = golden_screen(640, 460, i + 1), crop = {0};
