@@ -123,6 +123,12 @@ void file_unmap(const uint8_t *data, size_t n)
         munmap((void *)data, n);
 }
 
+void file_drop_pages(const uint8_t *data, size_t n)
+{
+    if (data)
+        madvise((void *)data, n, MADV_DONTNEED); /* a wish */
+}
+
 char *file_join(const char *dir, const char *name)
 {
     struct str s = {0};

@@ -17,6 +17,8 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err);
 /* Maps a whole file read-only. Unmap with file_unmap(). An empty file is an error. */
 int file_map(const char *path, const uint8_t **ret_data, size_t *ret_n, struct err *err);
 void file_unmap(const uint8_t *data, size_t n);
+/* Of a mapping: what has been read leaves this process, and is read again when it is wanted. */
+void file_drop_pages(const uint8_t *data, size_t n);
 
 /* "$XDG_xxx/deskhand/name" with the specification's fallbacks; heap. Runtime falls back to
  * /tmp/deskhand-UID (0700, checked to be ours). `name` may be NULL for the folder itself. */

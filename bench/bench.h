@@ -3,6 +3,8 @@
 #define DESKHAND_BENCH_BENCH_H
 
 #include "base/err.h"
+#include "base/flow.h"
+#include "model/backend.h"
 #include "model/vlm.h"
 
 #include <stdbool.h>
@@ -11,6 +13,7 @@
 struct bench_options {
     int w, h;            /* of the screen; 0: 1280 x 800 */
     int n_runs;          /* medians are of these; 0: 5 */
+    bool no_warmup;      /* else one more run goes before them */
     int n_threads;       /* 0: all */
     const char *backend; /* NULL: the best */
     const char *precision; /* NULL: bf16 where the CPU has it */
@@ -20,20 +23,30 @@ struct bench_options {
     bool json;           /* one JSON object instead of a table */
 };
 
-/* Medians of n_runs cold steps (nothing reused) and as many warm ones (a screen that was seen). */
+/* Medians of n_runs cold steps (nothing reused), as many second ones (the same words about another
+ * screen) and warm ones (a screen that was seen). No tokens are guessed: on nonsense guesses are right. */
 struct bench_result {
     int w, h;                    /* of the picture the model sees */
     int n_patches, n_prompt, n_visual, n_generated;
     double resize_ms, vision_ms, prefill_ms, decode_ms, step_ms;
-    double warm_step_ms;         /* the same prompt again: features and KV cache are there */
-    double prefill_tokens_s, decode_tokens_s;
+    int n_prefix, n_prefix_again; /* tokens before the picture; of these, computed by the second step too */
+    double second_ms, warm_ms;
+    double prefill_tokens_s;
+    double decode_tokens_s;      /* of all but the first token, which comes out of the prompt */
+    double decode_gb_s;          /* weights read by that */
+    double decode_share;         /* of what reading alone reached right after each run */
     double vision_gflops, prefill_gflops; /* floating point operations of the plan over time */
-    double peak_gflops;          /* multiply-adds in registers of all threads, measured now */
-    double bandwidth_gb_s;       /* reading memory with all threads, measured now */
+    double peak_mb;              /* of memory that was resident, weights and all */
+    double on_large_pages; /* the share of memory that lies on 2 MiB pages */
+    struct backend_peaks machine; /* medians of what was measured after each run */
 };
 int bench_measure(const char *model_dir, const struct bench_options *o, struct bench_result *ret,
                   struct vlm_info *ret_info, struct err *err);
 /* bench_measure() and a report. */
 int bench_run(const char *model_dir, const struct bench_options *o, FILE *out, struct err *err);
+
+/* Draws something like windows on a desktop; every seed is another picture. */
+void bench_draw(struct frame *f, uint32_t seed);
+double bench_median(double *v, int n); /* sorts v */
 
 #endif

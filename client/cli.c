@@ -56,6 +56,23 @@ static const struct option_row {
      offsetof(struct cli, policy)},
     {"threads", "N", "for a daemon started here: CPU threads", OPTION_COUNT,
      offsetof(struct cli, threads)},
+    {"weights", "NAME", "int8 or int4; without it they stay as they are in the file", OPTION_TEXT,
+     offsetof(struct cli, weights)},
+    {"precision", "NAME", "of products: f32 or bf16", OPTION_TEXT, offsetof(struct cli, precision)},
+    {"backend", "NAME", "generic, avx2, avx512 or avx512bf16", OPTION_TEXT,
+     offsetof(struct cli, backend)},
+    {"prompt", "N", "a text of N tokens instead of a screen", OPTION_COUNT,
+     offsetof(struct cli, prompt)},
+    {"reply", "N", "tokens to write, 64 without it", OPTION_COUNT, offsetof(struct cli, reply)},
+    {"runs", "N", "numbers are medians of so many", OPTION_COUNT, offsetof(struct cli, runs)},
+    {"vs-llama", "DIR", "beside llama.cpp: the folder of its llama-bench and llama-mtmd-cli",
+     OPTION_TEXT, offsetof(struct cli, vs_llama)},
+    {"vs-ik", "DIR", "and beside ik_llama.cpp: the folder of its programs", OPTION_TEXT,
+     offsetof(struct cli, vs_ik)},
+    {"shapes", "DIR", "for --vs-llama: the files that tools/bench/shapes.py makes", OPTION_TEXT,
+     offsetof(struct cli, shapes)},
+    {"rows", "NAME", "for --vs-llama: only rows that begin so (\"decode\")", OPTION_TEXT,
+     offsetof(struct cli, rows)},
 };
 
 const struct command *command_find(const char *name)

@@ -30,6 +30,8 @@ struct cli {
     const char *view, *window;
     const char *model, *lora, *display, *policy;
     const char *type, *vision_type, *mmproj;
+    const char *weights, *precision, *backend, *vs_llama, *vs_ik, *shapes, *rows;
+    long prompt, reply, runs; /* 0: not given */
     const char *arg, *arg2; /* the positional arguments, NULL when there is none */
 };
 

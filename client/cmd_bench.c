@@ -5,6 +5,7 @@
 
 #include "bench/bench.h"
 #include "bench/eval.h"
+#include "bench/peers.h"
 
 #include <unistd.h>
 
@@ -30,8 +31,29 @@ int cmd_eval(const struct cli *c)
 
 int cmd_bench(const struct cli *c)
 {
-    struct bench_options o = {.n_threads = (int)c->threads, .json = c->json};
+    struct bench_options o = {.n_threads = (int)c->threads,
+                              .weights = c->weights,
+                              .precision = c->precision,
+                              .backend = c->backend,
+                              .n_prompt = (int)c->prompt,
+                              .max_tokens = (int)c->reply,
+                              .n_runs = (int)c->runs,
+                              .json = c->json};
+    struct peers_options p = {.llama = c->vs_llama,
+                              .ik = c->vs_ik,
+                              .shapes = c->shapes,
+                              .rows = c->rows,
+                              .n_threads = (int)c->threads,
+                              .n_rounds = (int)c->runs,
+                              .json = c->json};
     struct err err = {0};
+    if (!c->vs_llama != !c->shapes || (c->vs_ik && !c->vs_llama))
+        return cli_fail(c, CLI_USAGE, "--vs-llama wants --shapes, and --vs-ik both");
+    if (c->vs_llama) {
+        if (peers_run(&p, stdout, &err) < 0)
+            return cli_fail(c, CLI_FAILED, "%s", err.text);
+        return CLI_OK;
+    }
     if (bench_run(model_dir(c), &o, stdout, &err) < 0)
         return cli_fail(c, CLI_UNREACHABLE, "%s", err.text);
     return CLI_OK;

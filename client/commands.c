@@ -21,7 +21,9 @@ const struct command commands[] = {
      cmd_dashboard},
     {"doctor", NULL, "json model display", "check this machine, say what to do", cmd_doctor},
 #ifdef DESKHAND_BENCH
-    {"bench", NULL, "json model threads", "how fast the engine is on this machine", cmd_bench},
+    {"bench", NULL,
+     "json model threads weights precision backend prompt reply runs vs-llama vs-ik shapes rows",
+     "how fast the engine is on this machine, alone or beside llama.cpp", cmd_bench},
     {"eval", "FILE", "json model threads limit agent verbose",
      "how well the model points, on a file in ScreenSpot's layout", cmd_eval},
 #endif

@@ -43,6 +43,7 @@ struct weight {
  * backend's business. n_cap: positions. */
 struct kv_store {
     int n_head, d_head, n_cap;
+    size_t n_bytes; /* of k and v together */
     void *k, *v;
     void *scales; /* NULL: not of kv_alloc_bytes() */
 };
@@ -67,6 +68,12 @@ struct attend {
     int n_spans;
     bool causal;
     int base;
+};
+
+/* What this machine could do with all threads: multiplications and additions in registers (0: it has
+ * no instruction for them), and reading memory on the pages that weights get. */
+struct backend_peaks {
+    double f32_gflops, bf16_gflops, int8_gops, read_gb_s;
 };
 
 struct backend {
@@ -111,9 +118,7 @@ struct backend {
                    size_t ld, int n, int pos);
     void (*attend)(struct backend *b, const struct attend *a);
 
-    /* What this machine could do: multiply-adds in registers, in the precision of this backend, and
-     * reading memory, all threads. */
-    void (*measure)(struct backend *b, double *ret_gflops, double *ret_gb_s);
+    void (*measure)(struct backend *b, struct backend_peaks *ret);
 };
 
 /* name: NULL or "auto": the best of "generic", "avx2", "avx512", "avx512bf16" that this CPU runs in

@@ -39,7 +39,7 @@ struct vlm {
     struct lm lm;
     char name[128];
     int64_t n_params;
-    size_t weight_bytes;
+    size_t weight_bytes, token_bytes; /* of vlm_info */
 
     struct seq seq; /* of vlm_generate() */
     struct feature features[ENGINE_FEATURES];

@@ -105,6 +105,11 @@ void gguf_close(struct gguf *g)
     free(g);
 }
 
+void gguf_drop_pages(const struct gguf *g)
+{
+    file_drop_pages(g->map, g->n);
+}
+
 /* reading */
 
 struct cursor {

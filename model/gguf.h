@@ -16,6 +16,7 @@ struct gguf;
  * do not overlap. Everything handed out lives until gguf_close(). */
 int gguf_open(const char *path, struct gguf **ret, struct err *err);
 void gguf_close(struct gguf *g);
+void gguf_drop_pages(const struct gguf *g); /* base/file.h */
 const char *gguf_path(const struct gguf *g);
 
 /* Bytes in the file, no NUL behind them, not necessarily UTF-8. */

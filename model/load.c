@@ -178,6 +178,7 @@ int load_linear(struct load *l, int layer, const struct load_part *parts, int n_
         at += parts[i].n_out;
     }
     pack(l, w, n_w, n_in, bias ? sum : NULL, ret);
+    source_drop_pages(l->src); /* else a model would be in memory twice while it is loaded */
     l->n_params += (int64_t)n_out * n_in + (bias ? n_out : 0);
     l->bytes += ret->n_bytes;
 out:

@@ -265,6 +265,12 @@ int safetensors_open_file(const char *dir, const char *name, struct safetensors 
     return open_all(dir, NULL, name, ret, err);
 }
 
+void safetensors_drop_pages(const struct safetensors *s)
+{
+    for (int i = 0; i < s->n_shards; i++)
+        file_drop_pages(s->shards[i].data, s->shards[i].n);
+}
+
 void safetensors_close(struct safetensors *s)
 {
     if (!s)

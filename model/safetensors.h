@@ -16,6 +16,7 @@ int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
 int safetensors_open_file(const char *dir, const char *name, struct safetensors **ret,
                           struct err *err);
 void safetensors_close(struct safetensors *s);
+void safetensors_drop_pages(const struct safetensors *s); /* base/file.h */
 
 /* By the name of the first generation of checkpoints ("visual.", "model.", "lm_head.weight"); the
  * second one ("model.visual.", "model.language_model.") is found by it too. NULL: not there. */

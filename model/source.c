@@ -253,6 +253,16 @@ void source_close(struct source *s)
     free(s);
 }
 
+void source_drop_pages(const struct source *s)
+{
+    if (s->st)
+        safetensors_drop_pages(s->st);
+    if (s->text)
+        gguf_drop_pages(s->text);
+    if (s->vision)
+        gguf_drop_pages(s->vision);
+}
+
 const char *source_kind(const struct source *s)
 {
     return s->st ? "safetensors" : "GGUF";

@@ -30,6 +30,8 @@ struct source;
  * reads text only. The data lives until source_close(). */
 int source_open(const char *path, const char *mmproj, struct source **ret, struct err *err);
 void source_close(struct source *s);
+/* What has been read of the files leaves memory, and comes back when it is wanted. */
+void source_drop_pages(const struct source *s);
 
 /* What was opened, for people: "safetensors" or "GGUF", and the files of a GGUF model. */
 const char *source_kind(const struct source *s);

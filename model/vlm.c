@@ -107,6 +107,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     if (c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0)
         return r;
     m->b->pack_as = is_int4 ? WEIGHT_INT4 : m->b->pack_as;
+    size_t vision_bytes = l.bytes;
     if ((r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0)
         return r;
     m->b->pack_as = WEIGHT_F32; /* adapters stay as they are */
@@ -114,6 +115,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
         return r;
     m->n_params = l.n_params;
     m->weight_bytes = l.bytes;
+    m->token_bytes = l.bytes - vision_bytes;
     seq_init(&m->seq, m, n_ctx);
     m->logits = mem_alloc(sizeof(float) * (size_t)c->n_vocab * (1 + DRAFT_MAX));
     return 0;
@@ -147,7 +149,10 @@ void vlm_info(const struct vlm *m, struct vlm_info *ret)
                              .d_model = c->d_model, .n_vocab = c->n_vocab, .n_ctx = m->lm.n_ctx,
                              .view_w = c->view_w, .view_h = c->view_h,
                              .vit_depth = c->vit.depth, .vit_d_model = c->vit.d_model,
-                             .n_threads = m->b->n_threads, .weight_bytes = m->weight_bytes};
+                             .n_threads = m->b->n_threads, .weight_bytes = m->weight_bytes,
+                             .token_bytes = m->token_bytes};
+    for (int i = 0; i < m->seq.cache.n_layers; i++)
+        ret->kv_bytes += m->seq.cache.layers[i].n_bytes;
     snprintf(ret->name, sizeof(ret->name), "%s", m->name);
     snprintf(ret->backend, sizeof(ret->backend), "%s", m->b->name);
 }

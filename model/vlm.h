@@ -66,6 +66,8 @@ struct vlm_info {
     int view_w, view_h; /* pixels of the largest screen that it was trained on, 0: not said */
     int n_threads;
     size_t weight_bytes;
+    size_t token_bytes; /* of these, read for each token that is written: the language model's */
+    size_t kv_bytes;    /* of the keys and values of n_ctx positions */
 };
 void vlm_info(const struct vlm *m, struct vlm_info *ret);
 

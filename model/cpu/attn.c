@@ -16,10 +16,12 @@ void cpu_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct k
 {
     struct kv_store kv = {
         .n_head = n_head, .d_head = d_head, .n_cap = ROUND_UP(n_cap, PANEL)};
-    size_t rows = (size_t)n_head * (size_t)kv.n_cap;
+    size_t rows = (size_t)n_head * (size_t)kv.n_cap * sizeof(float);
+    size_t n_k = rows * (size_t)d_head, n_v = rows * (size_t)ROUND_UP(d_head, PANEL);
 
-    kv.k = mem_aligned(rows * (size_t)d_head * sizeof(float));
-    kv.v = mem_aligned(rows * (size_t)ROUND_UP(d_head, PANEL) * sizeof(float));
+    kv.k = mem_aligned(n_k);
+    kv.v = mem_aligned(n_v);
+    kv.n_bytes = n_k + n_v;
     *ret = kv;
 }
 

@@ -172,19 +172,27 @@ static int64_t best_of_three(struct cpu *c, void (*fn)(void *, int), struct meas
     return best;
 }
 
-static void cpu_measure(struct backend *b, double *ret_gflops, double *ret_gb_s)
+static double peak(struct cpu *c, float (*burn)(int n), int ops)
+{
+    struct measure m = {.burn = burn};
+
+    return (double)ops * BURN_ROUNDS * c->b.n_threads / (double)best_of_three(c, burn_task, &m) / 1e3;
+}
+
+static void cpu_measure(struct backend *b, struct backend_peaks *ret)
 {
     struct cpu *c = (struct cpu *)b;
     AUTO_FREE float *data = cpu_weight_alloc(READ_BYTES); /* on the pages that weights get */
-    int flops = c->bf16 ? c->bf16->burn_flops : c->k->burn_flops;
-    struct measure m = {.k = c->k, .burn = c->bf16 ? c->bf16->burn : c->k->burn, .data = data,
+    struct measure m = {.k = c->k, .data = data,
                         .n = READ_BYTES / sizeof(float) / (size_t)b->n_threads / 256 * 256};
 
     memset(data, 1, READ_BYTES); /* real pages, not the kernel's zero page */
-    *ret_gflops = (double)flops * BURN_ROUNDS * b->n_threads /
-                  (double)best_of_three(c, burn_task, &m) / 1e3;
-    *ret_gb_s = (double)m.n * sizeof(float) * b->n_threads /
-                (double)best_of_three(c, read_task, &m) / 1e3;
+    *ret = (struct backend_peaks){
+        .f32_gflops = peak(c, c->k->burn, c->k->burn_flops),
+        .bf16_gflops = c->bf16 ? peak(c, c->bf16->burn, c->bf16->burn_flops) : 0,
+        .int8_gops = peak(c, c->q8->burn, c->q8->burn_ops),
+        .read_gb_s = (double)m.n * sizeof(float) * b->n_threads /
+                     (double)best_of_three(c, read_task, &m) / 1e3};
 }
 
 static void pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,

@@ -34,6 +34,9 @@ struct q8_kernels {
     /* int4 groups of n inputs become int8 blocks. The values of a block get one scale, so they are
      * rounded once more, to 1/127 of the block's largest. */
     void (*widen4)(int n, const uint8_t *w4, uint8_t *w8);
+    /* As in kernels.h, on bytes. */
+    float (*burn)(int n);
+    int burn_ops;
 };
 
 extern const struct q8_kernels q8_generic;

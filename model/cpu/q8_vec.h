@@ -289,4 +289,16 @@ static void widen4(int n, const uint8_t *w4, uint8_t *w8)
     }
 }
 
-const struct q8_kernels KERNELS = {quantize, group_sums, tile8, row4, widen4};
+static float burn(int n)
+{
+    enum { CHAINS = MR * NV };
+    vi acc[CHAINS], w = (vi){0} + 0x01020304, x = w;
+
+    UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = (vi){0} + i;
+    for (int j = 0; j < n; j++)
+        UNROLL for (int i = 0; i < CHAINS; i++) DOT8(acc[i], w, x);
+    UNROLL for (int i = 1; i < CHAINS; i++) acc[0] += acc[i];
+    return (float)sum_of(acc[0]);
+}
+
+const struct q8_kernels KERNELS = {quantize, group_sums, tile8, row4, widen4, burn, MR * NV * VL * 8};
