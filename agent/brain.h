@@ -214,6 +214,9 @@ void agent_display_lost(struct agent *a, const char *why);
 json_t *agent_rect_json(struct rect r);
 
 /* request.c */
+/* The adapter that a request names (NULL: none), which is loaded, and its scale (0: 1). */
+int request_adapter(struct agent *a, json_t *params, const char **ret_name, float *ret_scale,
+                    struct err *err);
 void request_news(struct agent *a, struct news *n);
 
 /* launch.c: programs for ACTION_OPEN, windows for ACTION_APPSWITCH */

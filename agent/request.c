@@ -205,6 +205,21 @@ static void do_screenshot(struct agent *a, const struct request *r)
     say(r, j);
 }
 
+int request_adapter(struct agent *a, json_t *params, const char **ret_name, float *ret_scale,
+                    struct err *err)
+{
+    json_t *name = json_object_get(params, "adapter"), *scale = json_object_get(params, "adapter_scale");
+    if (name && !json_is_string(name))
+        return err_set(err, -EINVAL, "adapter must be a name");
+    if (scale && !json_is_number(scale))
+        return err_set(err, -EINVAL, "adapter_scale must be a number");
+    if (worker_check_adapter(a->worker, json_string_value(name), err) < 0)
+        return -EINVAL;
+    *ret_name = json_string_value(name);
+    *ret_scale = (float)json_number_value(scale);
+    return 0;
+}
+
 static void ask_model(struct agent *a, const struct request *r, bool is_ground)
 {
     const char *text = text_param(r, is_ground ? "target" : "question");
@@ -219,7 +234,10 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
     }
     struct err err = {0};
     struct view view;
-    if (view_read(r->params, &view, &err) < 0) {
+    const char *adapter;
+    float scale;
+    if (view_read(r->params, &view, &err) < 0 ||
+        request_adapter(a, r->params, &adapter, &scale, &err) < 0) {
         say_error(r, CODE_PARAMS, err.text);
         return;
     }
@@ -240,9 +258,8 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
                       .text = str_take(&prompt),
                       .max_tokens = is_ground ? 256 : 512,
                       .zoom = json_is_true(json_object_get(r->params, "zoom")),
-                      .lora = mem_strdup(json_string_value(json_object_get(r->params, "lora"))),
-                      .lora_scale =
-                          (float)json_number_value(json_object_get(r->params, "lora_scale"))};
+                      .lora = mem_strdup(adapter),
+                      .lora_scale = scale};
     view_cut(&whole, &part, &job.frame);
     q->is_ground = is_ground;
     q->job = worker_submit(a->worker, &job);

@@ -96,7 +96,10 @@ int task_start(struct agent *a, json_t *params, struct err *err)
         return err_set(err, -EINVAL, "max_steps and max_seconds must be positive numbers");
 
     struct view view;
-    if (view_read(params, &view, err) < 0)
+    const char *adapter;
+    float scale;
+    if (view_read(params, &view, err) < 0 ||
+        request_adapter(a, params, &adapter, &scale, err) < 0)
         return -EINVAL;
 
     struct vlm_info info;
@@ -118,8 +121,8 @@ int task_start(struct agent *a, json_t *params, struct err *err)
     t->dry_run = json_is_true(json_object_get(params, "dry_run")) || a->o.dry_run;
     t->no_think = json_is_false(json_object_get(params, "think"));
     t->view = view;
-    t->lora = mem_strdup(json_string_value(json_object_get(params, "lora")));
-    t->lora_scale = (float)json_number_value(json_object_get(params, "lora_scale"));
+    t->lora = mem_strdup(adapter);
+    t->lora_scale = scale;
     t->began_us = clock_now_us();
     struct err e = {0};
     if (a->hand && a->eye && !t->dry_run && view_raise(a, &view, &e) < 0)

@@ -373,6 +373,11 @@ struct news *worker_news(struct worker *w)
     return mailbox_take(w->out);
 }
 
+int worker_check_adapter(const struct worker *w, const char *name, struct err *err)
+{
+    return vlm_check_adapter(w->model, name, err);
+}
+
 void worker_info(const struct worker *w, struct vlm_info *ret)
 {
     vlm_info(w->model, ret);

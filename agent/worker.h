@@ -61,6 +61,7 @@ uint64_t worker_submit(struct worker *w, struct job *job); /* takes the job's co
 int worker_n_waiting(const struct worker *w);
 void worker_cancel(struct worker *w, uint64_t job);        /* running or waiting */
 struct news *worker_news(struct worker *w);                /* NULL when there is none */
+int worker_check_adapter(const struct worker *w, const char *name, struct err *err);
 void worker_info(const struct worker *w, struct vlm_info *ret);
 
 #endif

@@ -52,6 +52,8 @@ static const struct option_row {
      offsetof(struct cli, lora)},
     {"display", "NAME", "for a daemon started here: the X display", OPTION_TEXT,
      offsetof(struct cli, display)},
+    {"adapter", "NAME", "one of the daemon's LoRA adapters (deskhandd --adapter)", OPTION_TEXT,
+     offsetof(struct cli, adapter)},
     {"policy", "FILE", "for a daemon started here: the rules", OPTION_TEXT,
      offsetof(struct cli, policy)},
     {"threads", "N", "for a daemon started here: CPU threads", OPTION_COUNT,
@@ -265,7 +267,7 @@ void cli_put_json(FILE *out, const json_t *j)
     free(text);
 }
 
-void cli_add_view(const struct cli *c, json_t *params)
+void cli_add_choices(const struct cli *c, json_t *params)
 {
     const char *terminal = getenv("WINDOWID");
     if (c->view)
@@ -274,6 +276,8 @@ void cli_add_view(const struct cli *c, json_t *params)
         json_object_set_new(params, "window", json_string(c->window));
     if (terminal)
         json_object_set_new(params, "asker", json_integer(strtol(terminal, NULL, 0)));
+    if (c->adapter)
+        json_object_set_new(params, "adapter", json_string(c->adapter));
 }
 
 const char *cli_text(const json_t *object, const char *key)

@@ -28,7 +28,7 @@ struct cli {
     double max_seconds;
     enum cli_approve approve;
     const char *view, *window;
-    const char *model, *lora, *display, *policy;
+    const char *model, *lora, *adapter, *display, *policy;
     const char *type, *vision_type, *mmproj;
     const char *weights, *precision, *backend, *vs_llama, *vs_ik, *shapes, *rows;
     long prompt, reply, runs; /* 0: not given */
@@ -63,8 +63,8 @@ int cli_fail(const struct cli *c, enum cli_exit code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void cli_put(FILE *out, const char *s);            /* printable, no newline; NULL prints nothing */
 void cli_put_json(FILE *out, const json_t *j);     /* one line, ASCII */
-/* What the model shall be shown, and which window is the terminal ($WINDOWID). */
-void cli_add_view(const struct cli *c, json_t *params);
+/* What the model shall be shown, which window is the terminal ($WINDOWID), and the adapter. */
+void cli_add_choices(const struct cli *c, json_t *params);
 const char *cli_text(const json_t *object, const char *key); /* "" when absent or no string */
 long cli_int(const json_t *object, const char *key);         /* 0 when absent */
 

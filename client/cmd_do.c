@@ -126,7 +126,7 @@ static int start_task(struct doing *d)
         json_object_set_new(params, "max_seconds", json_real(c->max_seconds));
     if (c->dry_run)
         json_object_set_new(params, "dry_run", json_true());
-    cli_add_view(c, params);
+    cli_add_choices(c, params);
     if (c->no_think)
         json_object_set_new(params, "think", json_false());
     int code = 0;

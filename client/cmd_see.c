@@ -25,7 +25,7 @@ static int ask_daemon(const struct cli *c, const char *method, const char *key, 
     json_t *params = json_pack("{s:s}", key, c->arg);
     if (!params)
         return cli_fail(c, CLI_USAGE, "the text is not valid UTF-8");
-    cli_add_view(c, params);
+    cli_add_choices(c, params);
     if (c->zoom)
         json_object_set_new(params, "zoom", json_true());
     return cli_call(c, true, method, params, ANSWER_US, r, ret);

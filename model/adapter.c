@@ -100,18 +100,26 @@ void adapter_close_all(struct vlm *m)
     free(m->adapters);
 }
 
+int vlm_check_adapter(const struct vlm *m, const char *name, struct err *err)
+{
+    AUTO(str_done) struct str all = {0};
+
+    if (!name || !*name || find(m, name))
+        return 0;
+    for (int i = 0; i < m->n_adapters; i++)
+        str_printf(&all, "%s%s", i ? ", " : "", lora_name(m->adapters[i]));
+    return err_set(err, -ENOENT, "No adapter is called \"%.60s\"; loaded: %.300s.", name,
+                   m->n_adapters ? str_cstr(&all) : "none");
+}
+
 int adapter_use(struct vlm *m, const char *name, float scale, struct err *err)
 {
-    struct lora *a = NULL;
+    int r = vlm_check_adapter(m, name, err);
 
+    if (r < 0)
+        return r;
+    struct lora *a = name && *name ? find(m, name) : NULL;
     scale = scale == 0 ? 1 : scale;
-    if (name && *name && !(a = find(m, name))) {
-        AUTO(str_done) struct str all = {0};
-        for (int i = 0; i < m->n_adapters; i++)
-            str_printf(&all, "%s%s", i ? ", " : "", lora_name(m->adapters[i]));
-        return err_set(err, -ENOENT, "No adapter is called \"%.60s\"; loaded: %.300s.", name,
-                       m->n_adapters ? str_cstr(&all) : "none");
-    }
     if (!isfinite(scale))
         return err_set(err, -EINVAL, "The adapter's scale is no number.");
     if (a == m->attached && (!a || scale == m->attached_scale))

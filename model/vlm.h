@@ -70,6 +70,8 @@ struct vlm_info {
     size_t kv_bytes;    /* of the keys and values of n_ctx positions */
 };
 void vlm_info(const struct vlm *m, struct vlm_info *ret);
+/* Would a request be served with this adapter? NULL or "": yes. Else -ENOENT, with the names there are. */
+int vlm_check_adapter(const struct vlm *m, const char *name, struct err *err);
 
 /* One message is a list of parts in order; pictures stay owned by the caller and must live until
  * vlm_generate returns. A video has n_temporal of vlm_image_spec() and second_per_grid: the seconds

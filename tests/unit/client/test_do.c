@@ -25,6 +25,7 @@ struct script {
     const char *notes[4]; /* after the reply to `start` */
     const char *wanted;   /* part of the next request, NULL: none is awaited */
     const char *last;     /* said after that request */
+    const char *start;    /* part of the `start` request */
     pid_t interrupt;      /* gets Ctrl+C once the notes are out */
     bool asked;
 };
@@ -35,6 +36,11 @@ static void play(struct fake_daemon *d)
     char buf[4096];
     size_t n;
     fake_daemon_read(d, buf, sizeof(buf), &n);
+    if (s->start && !strstr(buf, s->start)) {
+        fake_daemon_text(d, "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32602,"
+                            "\"message\":\"no such start\"}}");
+        return;
+    }
     /* an older task must not end this one */
     fake_daemon_text(d, "{\"jsonrpc\":\"2.0\",\"method\":\"state\",\"params\":{\"task\":6,"
                         "\"state\":\"finished\",\"reason\":\"\"}}");
@@ -153,9 +159,19 @@ static void test_interrupt(void **state)
                                 "\"stopped\",\"reason\":\"Ctrl+C\",\"exit\":6}}\n"));
 }
 
+static void the_adapter_goes_along(void **state)
+{
+    char out[4096];
+    struct script s = {.notes = {STATE("finished", "finished", "")},
+                       .start = "\"adapter\":\"mine\""};
+    assert_int_equal(run_do(&s, "g", "--adapter=mine", out, sizeof out), 0);
+    assert_int_not_equal(run_do(&s, "g", "--adapter=yours", out, sizeof out), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_adapter_goes_along),
         cmocka_unit_test(test_ends), cmocka_unit_test(test_busy),
         cmocka_unit_test(test_no_terminal_denies), cmocka_unit_test(test_interrupt),
     };
