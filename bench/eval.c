@@ -1,232 +1,302 @@
-/* Asks the model about each row of a ScreenSpot file with the same prompt, grammar, parser and mapping
- * as the daemon, and counts hits a category. */
+/* The files of an evaluation, the counts and the table. One section for each way of asking; in it a line
+ * for each category, each kind of program and each size of screen, with the interval that holds the true
+ * share with 95 % (Wilson's, which is right for few rows and for shares near 0 and 1 too). */
 #include "bench/eval.h"
-#include "actions/action.h"
-#include "actions/grammar.h"
-#include "agent/prompt.h"
+#include "bench/eval_row.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "model/vlm.h"
-#include "vision/patch.h"
-#include "vision/place.h"
-#include "vision/png.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #define CATEGORIES_MAX 64
 #define FILE_MAX ((size_t)64 << 20)
+#define FILES_MAX 64
 
 struct category {
     char name[64];
     int n, right;
 };
 
+struct section {
+    struct category all, rows[CATEGORIES_MAX];
+    int n_rows;
+};
+
 struct eval {
     struct vlm *model;
     const struct eval_options *o;
     FILE *out;
-    char *dir; /* of the file */
-    struct category rows[CATEGORIES_MAX];
-    int n_rows;
-    struct category all;
+    struct section sections[N_EVAL_KINDS];
 };
 
-static void count(struct eval *e, const char *name, bool right)
+static void add(struct category *c, bool right)
 {
+    c->n++;
+    c->right += right;
+}
+
+static void count(struct section *s, const char *prefix, const char *name, bool right)
+{
+    char full[sizeof s->rows->name];
     int i = 0;
-    while (i < e->n_rows && strcmp(e->rows[i].name, name) != 0)
+    snprintf(full, sizeof full, "%s%.50s", prefix, name);
+    while (i < s->n_rows && strcmp(s->rows[i].name, full) != 0)
         i++;
-    if (i == e->n_rows) {
-        if (i == CATEGORIES_MAX)
-            return;
-        snprintf(e->rows[i].name, sizeof e->rows[i].name, "%s", name);
-        e->n_rows++;
-    }
-    e->rows[i].n++;
-    e->rows[i].right += right;
+    if (i == CATEGORIES_MAX)
+        return;
+    if (i == s->n_rows)
+        snprintf(s->rows[s->n_rows++].name, sizeof full, "%s", full);
+    add(&s->rows[i], right);
 }
 
-static int read_picture(const struct eval *e, const char *name, struct frame *ret, struct err *err)
+/* Wilson's interval of a share. */
+static void interval(const struct category *c, double *ret_low, double *ret_high)
 {
-    if (strstr(name, ".."))
-        return err_set(err, -EINVAL, "the picture \"%.100s\" lies outside the folder", name);
-    AUTO_FREE char *beside = file_join(e->dir, name);
-    AUTO_FREE char *images = file_join(e->dir, "images");
-    AUTO_FREE char *inside = file_join(images, name);
-    return png_read_file(access(beside, F_OK) == 0 ? beside : inside, ret, err);
+    double z = 1.959964, n = c->n ? c->n : 1, p = c->right / n, d = 1 + z * z / n;
+    double middle = (p + z * z / (2 * n)) / d;
+    double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / d;
+    *ret_low = c->n ? fmax(0, middle - half) : 0;
+    *ret_high = c->n ? fmin(1, middle + half) : 1;
 }
 
-/* What the model points at, in pixels of the picture; false when at nothing. */
-static int answer(struct eval *e, const struct frame *f, const char *instruction,
-                  struct screen_pt *ret, bool *ret_points, struct str *ret_text, struct err *err)
+static void tell(struct eval *e, const struct eval_row *r, bool right, const struct str *said)
 {
-    struct patches patches = {0};
-    struct grammar_limits limits;
-    AUTO(str_done) struct str prompt = {0};
-    int rc = patch_from_frame(f, vlm_image_spec(e->model), &patches, &limits.image_w,
-                              &limits.image_h, err);
-    if (rc < 0)
-        return rc;
-    if (e->o->agent)
-        prompt_agent(instruction, "", &prompt);
-    else
-        prompt_ground(instruction, &prompt);
-    struct grammar grammar = e->o->agent ? grammar_action(&limits) : grammar_boxes(&limits);
-    struct vlm_part parts[2] = {{.kind = VLM_IMAGE, .image = &patches},
-                                {.kind = VLM_TEXT, .text = str_cstr(&prompt)}};
-    struct vlm_message message = {.role = "user", .parts = parts, .n_parts = 2};
-    struct vlm_request request = {
-        .messages = &message, .n_messages = 1, .max_tokens = 512, .grammar = &grammar};
-    struct vlm_reply reply = {0};
-    rc = vlm_generate(e->model, &request, &reply, err);
-    patches_done(&patches);
-    if (rc < 0)
-        return rc;
-    str_add(ret_text, reply.text, reply.n_text);
+    AUTO(str_done) struct str line = {0};
+    const char *asks = eval_row_asks(r);
+    str_printf(&line, "%s %zu \"", right ? "hit " : "miss", r->number);
+    str_printable(&line, asks, strlen(asks), 200);
+    str_puts(&line, "\": ");
+    str_printable(&line, str_cstr(said), said->n, 200);
+    fprintf(e->out, "%s\n", line.s);
+}
 
-    struct err none = {0};
-    struct place place = {limits.image_w, limits.image_h, {0, 0, f->w, f->h}};
-    struct model_pt at = {0};
-    bool points;
-    if (e->o->agent) {
-        struct action a = {0};
-        points = action_parse(reply.text, reply.n_text, limits.image_w, limits.image_h, &a,
-                              &none) == 0 &&
-                 a.has_start;
-        at = a.start;
-        action_done(&a);
-    } else {
-        float box[4];
-        points = action_parse_box(reply.text, reply.n_text, limits.image_w, limits.image_h, &at,
-                                  box, &none) == 0;
+static int one(struct eval *e, const struct eval_row *r, struct err *err)
+{
+    static const char *const keys[] = {"data_type", "data_source", "size"};
+    static const char *const prefixes[] = {"", "on ", "at "};
+    struct section *s = &e->sections[r->kind];
+    struct eval_verdict v = {0};
+    AUTO(str_done) struct str said = {0};
+    int rc = eval_row_judge(r, &v, &said, err);
+    if (rc < 0)
+        return rc;
+    add(&s->all, v.right);
+    for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
+        const char *name = json_string_value(json_object_get(r->json, keys[i]));
+        if (!name && i == 0)
+            name = json_string_value(json_object_get(r->json, "ui_type")); /* ScreenSpot-Pro */
+        if (name || i == 0)
+            count(s, prefixes[i], name ? name : "other", v.right);
     }
-    *ret_points = points && place_to_screen(&place, at, ret, &none) == 0;
-    vlm_reply_done(&reply);
+    if (v.is_step)
+        count(s, "its ", "kind", v.kind);
+    if (v.has_point)
+        count(s, "its ", "point", v.point);
+    if (v.has_text)
+        count(s, "its ", "text, exact", v.text);
+    if (e->o->verbose)
+        tell(e, r, v.right, &said);
     return 0;
 }
 
-static int one(struct eval *e, json_t *row, size_t i, struct err *err)
+/* files */
+
+static int run_rows(struct eval *e, struct eval_row *r, bool both, json_t *row, struct err *err)
 {
-    const char *picture = json_string_value(json_object_get(row, "img_filename"));
-    const char *instruction = json_string_value(json_object_get(row, "instruction"));
-    const char *type = json_string_value(json_object_get(row, "data_type"));
-    const char *source = json_string_value(json_object_get(row, "data_source"));
-    json_t *bbox = json_object_get(row, "bbox");
-    double b[4] = {0};
-    if (!type)
-        type = json_string_value(json_object_get(row, "ui_type")); /* ScreenSpot-Pro */
-    if (!picture || !instruction || !bbox)
-        return err_set(err, -EINVAL, "row %zu lacks img_filename, instruction or bbox", i);
-    bool absent = json_is_null(bbox);
-    for (size_t k = 0; k < 4 && !absent; k++) {
-        json_t *v = json_array_get(bbox, k);
-        if (json_array_size(bbox) != 4 || !json_is_number(v))
-            return err_set(err, -EINVAL, "row %zu: bbox must be four numbers or null", i);
-        b[k] = json_number_value(v);
+    r->json = row;
+    r->kind = json_object_get(row, "question") ? EVAL_QUESTION
+              : json_object_get(row, "goal")   ? EVAL_STEP
+              : e->o->agent                    ? EVAL_AGENT
+                                               : EVAL_GROUND;
+    int rc = one(e, r, err);
+    if (rc == 0 && both && r->kind == EVAL_GROUND) {
+        r->kind = EVAL_AGENT;
+        rc = one(e, r, err);
     }
-    if (!json_object_get(row, "img_size")) {
-        b[2] += b[0];
-        b[3] += b[1];
-    }
-    struct frame f = {0};
-    int rc = read_picture(e, picture, &f, err);
-    if (rc < 0)
-        return rc;
-    struct screen_pt at = {0};
-    bool points = false;
-    AUTO(str_done) struct str text = {0};
-    rc = answer(e, &f, instruction, &at, &points, &text, err);
-    frame_done(&f);
-    if (rc < 0)
-        return rc;
-    bool right = absent ? !points
-                        : points && at.x >= b[0] && at.x <= b[2] && at.y >= b[1] && at.y <= b[3];
-    e->all.n++;
-    e->all.right += right;
-    count(e, type ? type : "other", right);
-    if (source) {
-        char name[64];
-        snprintf(name, sizeof name, "on %.50s", source);
-        count(e, name, right);
-    }
-    if (e->o->verbose) {
-        AUTO(str_done) struct str line = {0};
-        str_printf(&line, "%s %zu \"", right ? "hit " : "miss", i);
-        str_printable(&line, instruction, strlen(instruction), 200);
-        str_puts(&line, "\": ");
-        str_printable(&line, text.s ? text.s : "", text.n, 200);
-        fprintf(e->out, "%s\n", line.s);
-    }
-    return 0;
+    return rc;
 }
+
+static int run_list(struct eval *e, struct eval_row *r, bool both, const char *path,
+                    const char *text, size_t n, struct err *err)
+{
+    json_error_t je;
+    json_t *list = json_loadb(text, n, 0, &je), *row;
+    int rc = 0;
+    if (!json_is_array(list)) {
+        json_decref(list);
+        return err_set(err, -EINVAL, "%s is not a JSON list of rows (line %d: %s)", path, je.line,
+                       je.text);
+    }
+    json_array_foreach(list, r->number, row)
+    {
+        if (rc < 0 || (e->o->limit && r->number >= (size_t)e->o->limit))
+            break;
+        rc = run_rows(e, r, both, row, err);
+    }
+    json_decref(list);
+    return rc;
+}
+
+static int run_lines(struct eval *e, struct eval_row *r, bool both, const char *path, char *text,
+                     struct err *err)
+{
+    char *rest = NULL;
+    int rc = 0;
+    for (char *line = strtok_r(text, "\n", &rest); line && rc == 0;
+         line = strtok_r(NULL, "\n", &rest), r->number++) {
+        json_error_t je;
+        if (e->o->limit && r->number >= (size_t)e->o->limit)
+            break;
+        json_t *row = json_loads(line, 0, &je);
+        rc = json_is_object(row) ? run_rows(e, r, both, row, err)
+                                 : err_set(err, -EINVAL, "%s, row %zu is not a JSON object: %s",
+                                           path, r->number, je.text);
+        json_decref(row);
+    }
+    return rc;
+}
+
+static bool ends(const char *s, const char *with)
+{
+    size_t n = strlen(s), m = strlen(with);
+    return n >= m && strcmp(s + n - m, with) == 0;
+}
+
+static int run_file(struct eval *e, const char *path, bool both, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    AUTO_FREE char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
+    AUTO_FREE char *text = NULL;
+    struct eval_row r = {.model = e->model, .dir = *dir ? dir : "/", .whole = e->o->whole};
+    size_t n;
+    int rc = file_read(path, FILE_MAX, &text, &n, err);
+    if (rc < 0)
+        return rc;
+    return ends(path, ".jsonl") ? run_lines(e, &r, both, path, text, err)
+                                : run_list(e, &r, both, path, text, n, err);
+}
+
+static int by_text(const void *x, const void *y)
+{
+    return strcmp(*(char *const *)x, *(char *const *)y);
+}
+
+/* All of a folder, by name. */
+static int run_folder(struct eval *e, const char *path, struct err *err)
+{
+    char *names[FILES_MAX];
+    int n = 0, rc = 0;
+    DIR *d = opendir(path);
+    if (!d)
+        return err_set(err, -errno, "cannot open the folder %s: %s", path, strerror(errno));
+    for (struct dirent *f; (f = readdir(d)) && n < FILES_MAX;)
+        if (ends(f->d_name, ".json") || ends(f->d_name, ".jsonl"))
+            names[n++] = mem_strdup(f->d_name);
+    closedir(d);
+    qsort(names, (size_t)n, sizeof *names, by_text);
+    if (n == 0)
+        rc = err_set(err, -ENOENT, "the folder %s has no .json and no .jsonl file", path);
+    for (int i = 0; i < n; i++) {
+        AUTO_FREE char *file = file_join(path, names[i]);
+        if (rc == 0)
+            rc = run_file(e, file, true, err);
+        free(names[i]);
+    }
+    return rc;
+}
+
+/* the report */
 
 static int by_name(const void *x, const void *y)
 {
     return strcmp(((const struct category *)x)->name, ((const struct category *)y)->name);
 }
 
-static void report(struct eval *e, double seconds)
+static json_t *category_json(const struct category *c)
 {
-    qsort(e->rows, (size_t)e->n_rows, sizeof *e->rows, by_name);
-    if (e->o->json) {
-        json_t *list = json_object();
-        for (int i = 0; i < e->n_rows; i++)
-            json_object_set_new(list, e->rows[i].name,
-                                json_pack("{s:i, s:i}", "n", e->rows[i].n, "right",
-                                          e->rows[i].right));
-        json_t *j = json_pack("{s:i, s:i, s:f, s:o}", "n", e->all.n, "right", e->all.right,
-                              "seconds", seconds, "categories", list);
-        json_dumpf(j, e->out, JSON_ENSURE_ASCII | JSON_COMPACT);
-        fputc('\n', e->out);
-        json_decref(j);
-        return;
+    double low, high;
+    interval(c, &low, &high);
+    return json_pack("{s:i, s:i, s:f, s:f}", "n", c->n, "right", c->right, "low", low, "high", high);
+}
+
+static void put_json(struct eval *e, double seconds)
+{
+    json_t *sections = json_object();
+    for (int k = 0; k < N_EVAL_KINDS; k++) {
+        struct section *s = &e->sections[k];
+        if (!s->all.n)
+            continue;
+        json_t *j = category_json(&s->all), *list = json_object();
+        for (int i = 0; i < s->n_rows; i++)
+            json_object_set_new(list, s->rows[i].name, category_json(&s->rows[i]));
+        json_object_set_new(j, "categories", list);
+        json_object_set_new(sections, eval_kind_name((enum eval_kind)k), j);
     }
-    fprintf(e->out, "%-32s %6s %6s %7s\n", "category", "right", "of", "share");
-    for (int i = 0; i < e->n_rows; i++)
-        fprintf(e->out, "%-32s %6d %6d %6.1f%%\n", e->rows[i].name, e->rows[i].right, e->rows[i].n,
-                100.0 * e->rows[i].right / e->rows[i].n);
-    fprintf(e->out, "%-32s %6d %6d %6.1f%%   %.2f s a row\n", "all", e->all.right, e->all.n,
-            e->all.n ? 100.0 * e->all.right / e->all.n : 0, e->all.n ? seconds / e->all.n : 0);
+    json_t *j = json_pack("{s:f, s:o}", "seconds", seconds, "sections", sections);
+    json_dumpf(j, e->out, JSON_ENSURE_ASCII | JSON_COMPACT | JSON_REAL_PRECISION(6));
+    fputc('\n', e->out);
+    json_decref(j);
+}
+
+static void put_category(FILE *out, const struct category *c)
+{
+    double low, high;
+    interval(c, &low, &high);
+    fprintf(out, "%-28s %6d %6d %6.1f%%   %5.1f to %5.1f%%\n", c->name, c->right, c->n,
+            c->n ? 100.0 * c->right / c->n : 0, 100 * low, 100 * high);
+}
+
+static void put_table(struct eval *e, double seconds)
+{
+    int n = 0;
+    for (int k = 0; k < N_EVAL_KINDS; k++) {
+        struct section *s = &e->sections[k];
+        if (!s->all.n)
+            continue;
+        fprintf(e->out, "%s%-28s %6s %6s %7s   %s\n", n ? "\n" : "",
+                eval_kind_name((enum eval_kind)k), "right", "of", "share", "95 % between");
+        for (int i = 0; i < s->n_rows; i++)
+            put_category(e->out, &s->rows[i]);
+        put_category(e->out, &s->all);
+        n += s->all.n;
+    }
+    if (n)
+        fprintf(e->out, "\n%d answers, %.2f s each\n", n, seconds / n);
 }
 
 int eval_run(const char *model_dir, const char *path, const struct eval_options *o, FILE *out,
              struct err *err)
 {
-    AUTO_FREE char *text = NULL;
-    size_t n;
-    int rc = file_read(path, FILE_MAX, &text, &n, err);
-    if (rc < 0)
-        return rc;
-    json_error_t je;
-    json_t *list = json_loadb(text, n, 0, &je);
-    if (!json_is_array(list)) {
-        json_decref(list);
-        return err_set(err, -EINVAL, "%s is not a JSON list of rows (line %d: %s)", path, je.line,
-                       je.text);
-    }
-    struct eval e = {.o = o, .out = out};
-    const char *slash = strrchr(path, '/');
-    e.dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
-    struct vlm_options vo = {.n_threads = o->n_threads};
-    rc = vlm_open(model_dir, &vo, &e.model, err);
+    struct vlm_adapter adapter = {.dir = o->lora, .merge = true};
+    struct vlm_options vo = {
+        .n_threads = o->n_threads, .adapters = &adapter, .n_adapters = o->lora ? 1 : 0};
+    struct eval *e = mem_zalloc(sizeof *e);
+    struct stat st;
+    e->o = o;
+    e->out = out;
+    int rc = stat(path, &st) < 0
+                 ? err_set(err, -errno, "cannot open %s: %s", path, strerror(errno))
+                 : vlm_open(model_dir, &vo, &e->model, err);
     int64_t began = clock_now_us();
-    size_t i;
-    json_t *row;
-    json_array_foreach(list, i, row)
-    {
-        if (rc < 0 || (o->limit && i >= (size_t)o->limit))
-            break;
-        rc = one(&e, row, i, err);
-    }
     if (rc == 0)
-        report(&e, (double)(clock_now_us() - began) / 1e6);
-    vlm_close(e.model);
-    json_decref(list);
-    free(e.dir);
+        rc = S_ISDIR(st.st_mode) ? run_folder(e, path, err) : run_file(e, path, false, err);
+    for (int k = 0; k < N_EVAL_KINDS; k++) {
+        struct section *s = &e->sections[k];
+        qsort(s->rows, (size_t)s->n_rows, sizeof *s->rows, by_name);
+        snprintf(s->all.name, sizeof s->all.name, "all");
+    }
+    double seconds = (double)(clock_now_us() - began) / 1e6;
+    if (rc == 0 && o->json)
+        put_json(e, seconds);
+    else if (rc == 0)
+        put_table(e, seconds);
+    vlm_close(e->model);
+    free(e);
     return rc;
 }

@@ -42,6 +42,8 @@ static const struct option_row {
      offsetof(struct cli, vision_type)},
     {"mmproj", "FILE", "the vision tower of a GGUF model, if not the *mmproj*.gguf beside it",
      OPTION_TEXT, offsetof(struct cli, mmproj)},
+    {"swift", "DIR", "write train.jsonl and images/ there, as ms-swift reads them", OPTION_TEXT,
+     offsetof(struct cli, swift)},
     {"verbose", NULL, "a line for each row", OPTION_FLAG, offsetof(struct cli, verbose)},
     {"limit", "N", "how many", OPTION_COUNT, offsetof(struct cli, limit)},
     {"approve", "ask|deny", "to confirm: ask on the terminal, or deny (default without one)",

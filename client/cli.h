@@ -29,6 +29,7 @@ struct cli {
     enum cli_approve approve;
     const char *view, *window;
     const char *model, *lora, *adapter, *display, *policy;
+    const char *swift;
     const char *type, *vision_type, *mmproj;
     const char *weights, *precision, *backend, *vs_llama, *vs_ik, *shapes, *rows;
     long prompt, reply, runs; /* 0: not given */
@@ -90,6 +91,7 @@ int cmd_model_merge(const struct cli *c);
 int cmd_model_perplexity(const struct cli *c);
 int cmd_bench(const struct cli *c); /* only where bench/ is built */
 int cmd_eval(const struct cli *c);
+int cmd_export(const struct cli *c);
 int cmd_version(const struct cli *c);
 int cmd_help(const struct cli *c);
 

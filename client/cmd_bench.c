@@ -7,6 +7,7 @@
 #include "bench/eval.h"
 #include "bench/peers.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static const char *model_dir(const struct cli *c)
@@ -22,8 +23,12 @@ int cmd_eval(const struct cli *c)
                              .limit = (int)c->limit,
                              .agent = c->agent,
                              .json = c->json,
-                             .verbose = c->verbose};
+                             .verbose = c->verbose,
+                             .whole = c->view && strcmp(c->view, "screen") == 0,
+                             .lora = c->lora};
     struct err err = {0};
+    if (c->view && !o.whole && strcmp(c->view, "auto") != 0)
+        return cli_fail(c, CLI_USAGE, "--view is \"%s\", expected auto or screen", c->view);
     if (eval_run(model_dir(c), c->arg, &o, stdout, &err) < 0)
         return cli_fail(c, CLI_FAILED, "%s", err.text);
     return CLI_OK;

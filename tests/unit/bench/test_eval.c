@@ -38,9 +38,10 @@ static int remove_folder(void **state)
     return system(command);
 }
 
-static int run(const char *rows, const struct eval_options *o, char **ret_out, struct err *err)
+static int run_as(const char *name, const char *rows, const struct eval_options *o, char **ret_out,
+                  struct err *err)
 {
-    AUTO_FREE char *path = file_join(dir, "rows.json");
+    AUTO_FREE char *path = file_join(dir, name);
     struct err none = {0};
     size_t n;
     assert_int_equal(file_write(path, rows, strlen(rows), 0644, &none), 0);
@@ -48,6 +49,11 @@ static int run(const char *rows, const struct eval_options *o, char **ret_out, s
     int rc = eval_run(DESKHAND_TEST_MODEL, path, o, out, err);
     fclose(out);
     return rc;
+}
+
+static int run(const char *rows, const struct eval_options *o, char **ret_out, struct err *err)
+{
+    return run_as("rows.json", rows, o, ret_out, err);
 }
 
 static void the_whole_picture_is_always_hit_and_a_corner_outside_never(void **state)
@@ -66,10 +72,10 @@ static void the_whole_picture_is_always_hit_and_a_corner_outside_never(void **st
     char *out = NULL;
     if (run(rows, &o, &out, &err) < 0)
         fail_msg("%s", err.text);
-    assert_non_null(strstr(out, "\"n\":3,\"right\":2"));
-    assert_non_null(strstr(out, "\"text\":{\"n\":2,\"right\":2}"));
-    assert_non_null(strstr(out, "\"icon\":{\"n\":1,\"right\":0}"));
-    assert_non_null(strstr(out, "\"on gtk\":{\"n\":1,\"right\":1}"));
+    assert_non_null(strstr(out, "\"grounding prompt\":{\"n\":3,\"right\":2,"));
+    assert_non_null(strstr(out, "\"text\":{\"n\":2,\"right\":2,"));
+    assert_non_null(strstr(out, "\"icon\":{\"n\":1,\"right\":0,"));
+    assert_non_null(strstr(out, "\"on gtk\":{\"n\":1,\"right\":1,"));
     free(out);
 }
 
@@ -95,11 +101,96 @@ static void a_bad_row_is_named(void **state)
     }
 }
 
+static void a_target_that_is_absent_is_right_when_nothing_is_pointed_at(void **state)
+{
+    /* the same instruction twice: pointed at or not, exactly one of the rows is right */
+    static const char rows[] =
+        "[{\"img_filename\": \"a.png\", \"instruction\": \"click OK\", \"bbox\": null},"
+        " {\"img_filename\": \"a.png\", \"instruction\": \"click OK\", \"bbox\": [0, 0, 84, 56]}]";
+    struct eval_options o = {.json = true, .agent = true};
+    struct err err = {0};
+    char *out = NULL;
+    if (run(rows, &o, &out, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_non_null(strstr(out, "\"agent's prompt\":{\"n\":2,\"right\":1,"));
+    free(out);
+}
+
+static void any_of_several_next_steps_is_right_and_their_parts_are_counted(void **state)
+{
+    /* whatever the model does, it is one of these kinds; nothing has this text */
+    static const char rows[] =
+        "{\"img_filename\": \"a.png\", \"goal\": \"Click OK\", \"history\": [{\"action\": \"click\","
+        " \"start_point\": [40, 20]}], \"data_type\": \"later\", \"expect\": [{\"action\": \"click\"},"
+        " {\"action\": \"input\"}, {\"action\": \"press\"}, {\"action\": \"drag\"}, {\"action\": \"wait\"},"
+        " {\"action\": \"finished\"}, {\"action\": \"call_user\"}, {\"action\": \"scroll\"},"
+        " {\"action\": \"open\"}]}\n"
+        "{\"img_filename\": \"a.png\", \"goal\": \"Type x in Name\", \"expect\": {\"action\": \"input\","
+        " \"text\": \"nobody says this\"}}\n"
+        "{\"img_filename\": \"a.png\", \"question\": \"Is it?\", \"answers\": [\"nobody says this\"]}\n";
+    struct eval_options o = {.json = true};
+    struct err err = {0};
+    char *out = NULL;
+    if (run_as("rows.jsonl", rows, &o, &out, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_non_null(strstr(out, "\"next step\":{\"n\":2,\"right\":1,"));
+    assert_non_null(strstr(out, "\"later\":{\"n\":1,\"right\":1,"));
+    assert_non_null(strstr(out, "\"its text, exact\":{\"n\":1,\"right\":0,"));
+    assert_non_null(strstr(out, "\"questions\":{\"n\":1,\"right\":0,"));
+    free(out);
+}
+
+static void the_table_has_wilsons_interval(void **state)
+{
+    /* of one row, right: 20.7 to 100 % (Wilson 1927; the same as statsmodels' proportion_confint) */
+    static const char rows[] = "[{\"img_filename\": \"a.png\", \"instruction\": \"x\","
+                               " \"bbox\": [0, 0, 84, 56], \"data_type\": \"text\"}]";
+    struct eval_options o = {0};
+    struct err err = {0};
+    char *out = NULL;
+    if (run(rows, &o, &out, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_non_null(strstr(out, "100.0%    20.7 to 100.0%"));
+    free(out);
+}
+
+static void a_bad_line_is_named(void **state)
+{
+    static const struct {
+        const char *rows, *sentence;
+    } bad[] = {
+        {"[]", "not a JSON object"},
+        {"{\"img_filename\": \"a.png\", \"goal\": \"x\"}", "row 0 lacks goal or expect"},
+        {"{\"img_filename\": \"a.png\", \"goal\": \"x\", \"expect\": {}}", "expect has no action"},
+        {"{\"img_filename\": \"a.png\", \"goal\": \"x\", \"expect\": {\"action\": \"wait\"},"
+         " \"history\": [5]}", "history has no action"},
+        {"{\"img_filename\": \"a.png\", \"goal\": \"x\", \"expect\": {\"action\": \"wait\"},"
+         " \"history\": [{\"action\": \"click\", \"start_point\": [900, 5]}]}", "900"},
+        {"{\"img_filename\": \"a.png\", \"question\": \"x\"}", "lacks question or answers"},
+        {"{\"img_filename\": \"a.png\", \"question\": \"x\", \"answers\": [1]}", "must be texts"},
+        {"{\"img_filename\": \"a.png\", \"question\": \"x\", \"answers\": [\"y\"], \"window\": [1]}",
+         "window must be four numbers"},
+    };
+    struct eval_options o = {0};
+    for (size_t i = 0; i < N_ELEMENTS(bad); i++) {
+        struct err err = {0};
+        char *out = NULL;
+        assert_true(run_as("bad.jsonl", bad[i].rows, &o, &out, &err) < 0);
+        if (!strstr(err.text, bad[i].sentence))
+            fail_msg("%s instead of %s", err.text, bad[i].sentence);
+        free(out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_picture_is_always_hit_and_a_corner_outside_never),
         cmocka_unit_test(a_bad_row_is_named),
+        cmocka_unit_test(a_target_that_is_absent_is_right_when_nothing_is_pointed_at),
+        cmocka_unit_test(any_of_several_next_steps_is_right_and_their_parts_are_counted),
+        cmocka_unit_test(the_table_has_wilsons_interval),
+        cmocka_unit_test(a_bad_line_is_named),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,0 +1,35 @@
+/* One row of an evaluation: read strictly, asked of the model as the daemon asks, judged. */
+#ifndef DESKHAND_BENCH_EVAL_ROW_H
+#define DESKHAND_BENCH_EVAL_ROW_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "model/vlm.h"
+
+#include <jansson.h>
+
+enum eval_kind { EVAL_GROUND, EVAL_AGENT, EVAL_STEP, EVAL_QUESTION, N_EVAL_KINDS };
+
+struct eval_row {
+    struct vlm *model;
+    const char *dir; /* of the file */
+    bool whole;      /* of struct eval_options */
+    json_t *json;
+    size_t number;   /* for sentences */
+    enum eval_kind kind;
+};
+
+/* What was right; "has" members say which of them the row asks at all. */
+struct eval_verdict {
+    bool right;
+    bool is_step, kind, has_point, point, has_text, text;
+};
+
+const char *eval_kind_name(enum eval_kind k); /* "grounding prompt", ... */
+/* What the row asks, for a line about it. */
+const char *eval_row_asks(const struct eval_row *r);
+/* `ret_said` gets the model's words. */
+int eval_row_judge(const struct eval_row *r, struct eval_verdict *ret, struct str *ret_said,
+                   struct err *err);
+
+#endif
