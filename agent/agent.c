@@ -46,6 +46,26 @@ json_t *agent_state(const struct agent *a)
                      text_json(t->reason), "goal", text_json(t->goal), "step", t->step.n);
 }
 
+void agent_greet(struct agent *a, void (*tell)(void *user, const char *method, json_t *params),
+                 void *user)
+{
+    const struct task *t = &a->task;
+    const struct step *s = &t->step;
+    bool is_live = task_state_is_live(t->state);
+    struct {
+        const char *method;
+        json_t *params;
+    } all[] = {{"state", agent_state(a)},
+               {"see", is_live && s->before.rgb ? step_see_json(a) : NULL},
+               {"action", is_live && s->has_action ? step_action_json(a) : NULL},
+               {"verdict", t->state == TASK_APPROVAL ? judge_json(a) : NULL}};
+    for (size_t i = 0; i < N_ELEMENTS(all); i++) {
+        if (all[i].params)
+            tell(user, all[i].method, all[i].params);
+        json_decref(all[i].params);
+    }
+}
+
 static int display_open(struct agent *a, struct err *err)
 {
     struct eye_options eo = {.display = a->display, .output = a->output};
@@ -89,16 +109,33 @@ static char *default_model(void)
     return mem_strdup(DESKHAND_MODEL_DIR);
 }
 
+/* From o.policy_path, else the user's file, else the built-in one. On failure all stays as it is. */
 static int policy_open(struct agent *a, struct err *err)
 {
     AUTO_FREE char *user = file_config_path("policies.yaml");
-    if (a->policy_path)
-        return policy_load(a->policy_path, &a->policy, err);
-    if (access(user, F_OK) == 0) {
-        a->policy_path = mem_strdup(user);
-        return policy_load(user, &a->policy, err);
+    const char *path = a->policy_path ? a->policy_path : access(user, F_OK) == 0 ? user : NULL;
+    struct policy *p;
+    int rc = path ? policy_load(path, &p, err) : policy_default(&p, err);
+    if (rc < 0)
+        return rc;
+    if (path && !a->policy_path)
+        a->policy_path = mem_strdup(path);
+    policy_free(a->policy);
+    a->policy = p;
+    return 0;
+}
+
+int agent_reload(struct agent *a, struct err *err)
+{
+    struct err why = {0};
+    int rc = policy_open(a, &why);
+    if (rc < 0) {
+        agent_notice(a, "error", "the policy stays as it was: %s", why.text);
+        return err_set(err, rc, "the policy stays as it was: %s", why.text);
     }
-    return policy_default(&a->policy, err);
+    agent_notice(a, "info", "the policy was read again: %s",
+                 a->policy_path ? a->policy_path : "the built-in one");
+    return 0;
 }
 
 static int read_no_think(const char *name, enum vlm_no_think *ret, struct err *err)

@@ -175,10 +175,13 @@ bool step_cut(struct agent *a, const char *why);
 void step_refuse(struct agent *a, const char *why); /* the action is not carried out; go on */
 void step_enter(struct agent *a, enum phase phase);
 json_t *step_params(struct agent *a);
+json_t *step_see_json(struct agent *a); /* params of the notifications `see` and `action` */
+json_t *step_action_json(struct agent *a);
 void step_done(struct step *s);
 
 /* judge.c: each ends by setting the phase or by concluding the step */
 void judge(struct agent *a);
+json_t *judge_json(struct agent *a); /* params of the notification `verdict` */
 int64_t judge_wait(struct agent *a, int64_t now_us); /* PHASE_APPROVAL: the time limit */
 void judge_answer(struct agent *a, bool yes, const char *who); /* who: the sentence for a no */
 int64_t judge_again(struct agent *a, int64_t now_us); /* PHASE_RECHECK */

@@ -144,6 +144,19 @@ static void no_answer_from_x(struct agent *a, const struct err *err)
         step_refuse(a, err->text);
 }
 
+json_t *judge_json(struct agent *a)
+{
+    const struct step *s = &a->task.step;
+    json_t *j = step_params(a);
+    json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
+    json_object_set_new(j, "rule", text_json(s->verdict.rule));
+    json_object_set_new(j, "reason", text_json(s->verdict.reason));
+    json_object_set_new(j, "hash", json_string(s->hash));
+    json_object_set_new(j, "window_class", text_json(s->window.class_name));
+    json_object_set_new(j, "window_title", text_json(s->window.title));
+    return j;
+}
+
 void judge(struct agent *a)
 {
     struct step *s = &a->task.step;
@@ -153,15 +166,7 @@ void judge(struct agent *a)
         return;
     }
     bind_hash(s);
-
-    json_t *j = step_params(a);
-    json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
-    json_object_set_new(j, "rule", text_json(s->verdict.rule));
-    json_object_set_new(j, "reason", text_json(s->verdict.reason));
-    json_object_set_new(j, "hash", json_string(s->hash));
-    json_object_set_new(j, "window_class", text_json(s->window.class_name));
-    json_object_set_new(j, "window_title", text_json(s->window.title));
-    agent_event(a, "verdict", j);
+    agent_event(a, "verdict", judge_json(a));
 
     switch (s->verdict.kind) {
     case VERDICT_ALLOW:

@@ -77,6 +77,18 @@ static bool is_still(struct agent *a, int64_t now_us, int64_t since_us)
 
 /* SEE */
 
+json_t *step_see_json(struct agent *a)
+{
+    const struct frame *f = &a->task.step.before;
+    json_t *j = step_params(a);
+    add_url(a, j, "before");
+    json_object_set_new(j, "w", json_integer(f->w));
+    json_object_set_new(j, "h", json_integer(f->h));
+    json_object_set_new(j, "screen", agent_rect_json(f->screen));
+    json_object_set_new(j, "part", agent_rect_json(a->task.step.part));
+    return j;
+}
+
 static int64_t see(struct agent *a, int64_t now_us)
 {
     struct task *t = &a->task;
@@ -108,14 +120,8 @@ static int64_t see(struct agent *a, int64_t now_us)
     a->job = worker_submit(a->worker, &job);
     step_enter(a, PHASE_THINK);
 
-    json_t *j = step_params(a);
-    add_url(a, j, "before");
-    json_object_set_new(j, "w", json_integer(s->before.w));
-    json_object_set_new(j, "h", json_integer(s->before.h));
-    json_object_set_new(j, "screen", agent_rect_json(s->before.screen));
-    json_object_set_new(j, "part", agent_rect_json(s->part));
     keep_picture(a, "before", &s->before); /* while the model already works */
-    agent_event(a, "see", j);
+    agent_event(a, "see", step_see_json(a));
     return -1;
 }
 
@@ -150,11 +156,11 @@ static void add_action(const struct action *act, json_t *j)
     json_object_set_new(j, "end", point_json(act->has_end, act->end_px));
 }
 
-static void report_action(struct agent *a)
+json_t *step_action_json(struct agent *a)
 {
     json_t *j = step_params(a);
     add_action(&a->task.step.action, j);
-    agent_event(a, "action", j);
+    return j;
 }
 
 static json_t *effect_json(struct agent *a)
@@ -317,7 +323,7 @@ void step_think_news(struct agent *a, struct news *n)
     s->has_action = true;
     if (!s->action.why)
         s->action.why = action_reasoning(n->text, len);
-    report_action(a);
+    agent_event(a, "action", step_action_json(a));
     judge(a);
 }
 

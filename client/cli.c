@@ -44,6 +44,8 @@ static const struct option_row {
      OPTION_TEXT, offsetof(struct cli, mmproj)},
     {"swift", "DIR", "write train.jsonl and images/ there, as ms-swift reads them", OPTION_TEXT,
      offsetof(struct cli, swift)},
+    {"new-token", NULL, "draw a new token: other programs and browsers must log in again",
+     OPTION_FLAG, offsetof(struct cli, new_token)},
     {"verbose", NULL, "a line for each row", OPTION_FLAG, offsetof(struct cli, verbose)},
     {"limit", "N", "how many", OPTION_COUNT, offsetof(struct cli, limit)},
     {"approve", "ask|deny", "to confirm: ask on the terminal, or deny (default without one)",
@@ -52,10 +54,10 @@ static const struct option_row {
      offsetof(struct cli, model)},
     {"lora", "DIR", "a LoRA adapter: for a daemon started here, or to merge", OPTION_TEXT,
      offsetof(struct cli, lora)},
-    {"display", "NAME", "for a daemon started here: the X display", OPTION_TEXT,
-     offsetof(struct cli, display)},
     {"adapter", "NAME", "one of the daemon's LoRA adapters (deskhandd --adapter)", OPTION_TEXT,
      offsetof(struct cli, adapter)},
+    {"display", "NAME", "for a daemon started here: the X display", OPTION_TEXT,
+     offsetof(struct cli, display)},
     {"policy", "FILE", "for a daemon started here: the rules", OPTION_TEXT,
      offsetof(struct cli, policy)},
     {"threads", "N", "for a daemon started here: CPU threads", OPTION_COUNT,
@@ -276,10 +278,10 @@ void cli_add_choices(const struct cli *c, json_t *params)
         json_object_set_new(params, "view", json_string(c->view));
     if (c->window)
         json_object_set_new(params, "window", json_string(c->window));
-    if (terminal)
-        json_object_set_new(params, "asker", json_integer(strtol(terminal, NULL, 0)));
     if (c->adapter)
         json_object_set_new(params, "adapter", json_string(c->adapter));
+    if (terminal)
+        json_object_set_new(params, "asker", json_integer(strtol(terminal, NULL, 0)));
 }
 
 const char *cli_text(const json_t *object, const char *key)

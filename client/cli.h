@@ -23,7 +23,7 @@ enum cli_exit {
 enum cli_approve { CLI_APPROVE_AUTO, CLI_APPROVE_ASK, CLI_APPROVE_DENY };
 
 struct cli {
-    bool json, dry_run, cursor, no_start, no_think, zoom, agent, verbose;
+    bool json, new_token, dry_run, cursor, no_start, no_think, zoom, agent, verbose;
     long max_steps, limit, threads; /* 0: not given */
     double max_seconds;
     enum cli_approve approve;
@@ -77,6 +77,7 @@ int cmd_watch(const struct cli *c);
 int cmd_stop(const struct cli *c);
 int cmd_pause(const struct cli *c);
 int cmd_resume(const struct cli *c);
+int cmd_reload(const struct cli *c);
 int cmd_shutdown(const struct cli *c);
 int cmd_status(const struct cli *c);
 int cmd_history(const struct cli *c);

@@ -1,4 +1,4 @@
-/* The short commands about tasks and the daemon: stop, pause, resume, shutdown, status, history,
+/* The short commands about tasks and the daemon: stop, pause, resume, reload, shutdown, status, history,
  * show, dashboard. None starts a daemon, except dashboard, which is how one begins. */
 #include "client/cli.h"
 #include "client/progress.h"
@@ -47,6 +47,11 @@ int cmd_pause(const struct cli *c)
 int cmd_resume(const struct cli *c)
 {
     return show_result(c, false, "resume", NULL, NULL);
+}
+
+int cmd_reload(const struct cli *c)
+{
+    return show_result(c, false, "reload", json_pack("{s:b}", "new_token", c->new_token), NULL);
 }
 
 /* Returns when the daemon is gone, so that the next command may start another one. */

@@ -39,6 +39,8 @@ const struct command commands[] = {
      "the same with an adapter merged in; bf16 unless --type says otherwise", cmd_model_merge},
     {"model perplexity", "MODEL JSONL", "json mmproj threads limit verbose",
      "how well a model expects the answers of a data set (ms-swift's JSONL)", cmd_model_perplexity},
+    {"reload", NULL, "json new-token", "let the daemon read its policy again, the task goes on",
+     cmd_reload},
     {"shutdown", NULL, "json", "end the daemon", cmd_shutdown},
     {"version", NULL, "", "print the version", cmd_version},
     {"help", "[COMMAND]", "", "this text, or all about one command", cmd_help},

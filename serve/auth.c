@@ -45,6 +45,19 @@ int auth_init(struct auth *a, struct err *err)
     return random_hex(a->token, AUTH_SECRET_HEX, err);
 }
 
+int auth_renew(struct auth *a, struct err *err)
+{
+    char token[AUTH_SECRET_HEX + 1];
+    int rc = random_hex(token, AUTH_SECRET_HEX, err);
+    if (rc < 0)
+        return rc;
+    memcpy(a->token, token, sizeof token);
+    explicit_bzero(token, sizeof token);
+    explicit_bzero(a->sessions, sizeof a->sessions);
+    explicit_bzero(a->codes, sizeof a->codes);
+    return 0;
+}
+
 static bool is_ours(const struct auth *a, const char *s, const char *scheme)
 {
     static const char *const names[] = {"127.0.0.1", "localhost"};

@@ -33,6 +33,10 @@ struct auth {
     int64_t closed_until_us;
 };
 
+/* A new token; browser sessions and login codes end, since whoever had the old one may have made
+ * them. On failure all stays as it was. */
+int auth_renew(struct auth *a, struct err *err);
+
 /* The headers of a request; NULL where it has none. */
 struct auth_request {
     const char *host, *origin, *authorization, *cookie;

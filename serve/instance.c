@@ -63,6 +63,7 @@ int instance_publish(struct instance *in, uint16_t port, const char *token, stru
         free(path);
         return rc;
     }
+    free(in->json_path);
     in->json_path = path;
     return 0;
 }

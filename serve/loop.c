@@ -102,10 +102,37 @@ void loop_agent_soon(struct loop *l)
     lws_sul_schedule(l->lws, 0, &l->agent_sul, on_agent_time, 1);
 }
 
+int loop_reload(struct loop *l, bool new_token, struct err *err)
+{
+    int rc = new_token ? auth_renew(&l->auth, err) : 0;
+    if (rc == 0) /* also when somebody has removed it */
+        rc = instance_publish(&l->instance, l->auth.port, l->auth.token, err);
+    if (rc == 0 && new_token)
+        log_info("a new token is in daemon.json; browsers must log in again");
+    if (rc == 0)
+        rc = agent_reload(l->agent, err);
+    loop_agent_soon(l);
+    return rc;
+}
+
+/* systemd waits for READY=1 after RELOADING=1, which wants the time of the monotonic clock. */
+static void on_hangup(struct loop *l)
+{
+    struct err err = {0};
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_now_us());
+    if (loop_reload(l, false, &err) < 0)
+        log_error("%s", err.text);
+    sd_notify(0, "READY=1");
+}
+
 static void on_signal(struct loop *l, int fd)
 {
     struct signalfd_siginfo si;
     while (read(fd, &si, sizeof si) == sizeof si) {
+        if (si.ssi_signo == SIGHUP) {
+            on_hangup(l);
+            continue;
+        }
         log_info("%s: ending", si.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
         loop_end(l);
     }
@@ -246,6 +273,7 @@ static int watch_signals(struct loop *l, struct err *err)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread starts: all inherit it */
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)

@@ -14,8 +14,8 @@ struct loop_options {
     struct agent_options agent; /* own_port and the callbacks are filled in here */
 };
 
-/* Takes the lock, listens on 127.0.0.1, opens the agent, publishes daemon.json. SIGTERM and SIGINT
- * are blocked in this thread and end loop_run(). */
+/* Takes the lock, listens on 127.0.0.1, opens the agent, publishes daemon.json. SIGTERM, SIGINT and
+ * SIGHUP are blocked in this thread; the first two end loop_run(), the third is loop_reload(). */
 int loop_open(const struct loop_options *o, struct loop **ret, struct err *err);
 int loop_port(const struct loop *l);
 /* Until a signal or `shutdown`. */

@@ -48,6 +48,8 @@ void ws_notify(struct loop *l, const char *method, json_t *params);
 /* loop.c */
 struct loop *loop_of(struct lws *wsi);
 void loop_agent_soon(struct loop *l); /* a request may have given the agent something to do */
+/* The policy is read again, daemon.json written again; with a new token if wanted. */
+int loop_reload(struct loop *l, bool new_token, struct err *err);
 void loop_end(struct loop *l);
 
 #endif

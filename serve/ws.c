@@ -195,12 +195,28 @@ static void login_code(struct client *c, json_t *id)
     on_reply(c, id, json_pack("{s:s}", "url", url), 0, NULL);
 }
 
+static void reload(struct client *c, json_t *params, json_t *id)
+{
+    bool new_token = json_is_true(json_object_get(params, "new_token"));
+    struct err err = {0};
+    if (c->who != AUTH_PROGRAM) /* the agent could have changed the file and pressed the button */
+        on_reply(c, id, NULL, CODE_REFUSED, "only a program that holds the token may reload");
+    else if (loop_reload(c->loop, new_token, &err) < 0)
+        on_reply(c, id, NULL, CODE_FAILED, err.text);
+    else
+        on_reply(c, id, json_object(), 0, NULL);
+}
+
 static void dispatch(struct client *c, const char *method, json_t *params, json_t *id)
 {
     struct loop *l = c->loop;
     bool is_approval = str_eq(method, "approve") || str_eq(method, "deny");
     if (str_eq(method, "login_code")) {
         login_code(c, id);
+        return;
+    }
+    if (str_eq(method, "reload")) {
+        reload(c, params, id);
         return;
     }
     if (str_eq(method, "shutdown")) {
@@ -328,6 +344,11 @@ static int on_writeable(struct client *c)
     return 0;
 }
 
+static void on_greeting(void *user, const char *method, json_t *params)
+{
+    send_json(user, notification(method, json_incref(params)));
+}
+
 static void open_client(struct lws *wsi, struct ws_session *s)
 {
     struct loop *l = loop_of(wsi);
@@ -341,7 +362,7 @@ static void open_client(struct lws *wsi, struct ws_session *s)
     l->clients = c;
     l->n_clients++;
     s->client = c;
-    send_json(c, notification("state", agent_state(l->agent)));
+    agent_greet(l->agent, on_greeting, c);
 }
 
 static void close_client(struct client *c)

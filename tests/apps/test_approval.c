@@ -132,6 +132,65 @@ static void yes_goes_out_once(void **state)
     assert_true(typed_is(&d));
 }
 
+struct greeting {
+    char methods[64], hash[40], describe[128];
+};
+
+static void greet(void *user, const char *method, json_t *params)
+{
+    struct greeting *g = user;
+    const char *hash = json_string_value(json_object_get(params, "hash"));
+    const char *describe = json_string_value(json_object_get(params, "describe"));
+    size_t n = strlen(g->methods);
+    snprintf(g->methods + n, sizeof g->methods - n, "%s ", method);
+    if (hash)
+        snprintf(g->hash, sizeof g->hash, "%s", hash);
+    if (describe)
+        snprintf(g->describe, sizeof g->describe, "%s", describe);
+}
+
+/* A client that connects while a question stands gets all that is needed to answer it. */
+static void who_comes_late_can_answer(void **state)
+{
+    struct greeting g = {0}, after = {0};
+    start_shell("first", "50x12+20+20");
+    struct eye_window w = driver_window(&d, "first");
+    driver_focus(&d, &w);
+    wait_for_approval(TYPE);
+    agent_greet(d.a, greet, &g);
+    assert_string_equal(g.methods, "state see action verdict ");
+    assert_true(g.describe[0]);
+    memset(d.hash, 0, sizeof d.hash);
+    snprintf(d.hash, sizeof d.hash, "%s", g.hash);
+    assert_int_equal(driver_reply(&d, AGENT_PROGRAM, "approve"), 0);
+    agent_greet(d.a, greet, &after);
+    assert_string_equal(after.methods, "state see action ");
+    assert_true(driver_effect_is(&d, "confirmed"));
+}
+
+/* A broken file changes nothing; a good one counts at once, also for what is approved after it. */
+static void a_policy_is_read_again(void **state)
+{
+    char path[96];
+    struct err err = {0};
+    snprintf(path, sizeof path, "%s/policies.yaml", d.dir);
+    start_shell("first", "50x12+20+20");
+    struct eye_window w = driver_window(&d, "first");
+    driver_focus(&d, &w);
+    wait_for_approval(TYPE);
+    assert_int_equal(file_write(path, "default: maybe\n", 15, 0600, &err), 0);
+    assert_true(agent_reload(d.a, &err) < 0);
+    assert_non_null(strstr(err.text, "stays as it was"));
+    assert_non_null(strstr(err.text, "maybe"));
+    assert_string_equal(d.state, "approval");
+    assert_int_equal(file_write(path, "default: deny\n", 14, 0600, &err), 0);
+    assert_int_equal(agent_reload(d.a, &err), 0);
+    assert_string_equal(d.state, "approval");
+    assert_int_equal(driver_reply(&d, AGENT_PROGRAM, "approve"), 0);
+    assert_true(driver_effect_is(&d, "refused"));
+    assert_true(nothing_typed());
+}
+
 static void no_is_refused(void **state)
 {
     start_shell("first", "50x12+20+20");
@@ -281,6 +340,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(yes_goes_out_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_comes_late_can_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_policy_is_read_again, setup, teardown),
         cmocka_unit_test_setup_teardown(no_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_window_over_the_target_is_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(other_pixels_at_the_target_are_seen, setup, teardown),

@@ -188,6 +188,27 @@ static void play_task(void)
                                  "\"Fill in the form\",\"step\":1}"));
 }
 
+/* Opened when the question stands already: the daemon greets with what this page must know. */
+static void check_late(void)
+{
+    json_decref(cdp("Page.reload", json_object()));
+    expect("the page is new", "document.querySelector('#state').textContent === 'idle' && "
+                              "document.querySelector('#approval').hidden");
+    web_server_say(NOTE("state", "{\"task\":7,\"state\":\"approval\",\"reason\":\"\",\"goal\":"
+                                 "\"Fill in the form\",\"step\":3}"));
+    web_server_say(NOTE("see", "{\"task\":7,\"step\":3,\"url\":\"/task/7/1-before.png\",\"w\":800,"
+                               "\"h\":500,\"screen\":{\"x\":0,\"y\":0,\"w\":800,\"h\":500}}"));
+    web_server_say(NOTE("action", "{\"task\":7,\"step\":3,\"action\":{\"action\":\"click\"},"
+                                  "\"describe\":\"click at 10,20\",\"point\":[10,20],\"end\":null}"));
+    web_server_say(NOTE("verdict", "{\"task\":7,\"step\":3,\"verdict\":\"confirm\",\"rule\":\"r\","
+                                   "\"reason\":\"The rule asks you\",\"hash\":\"def456\"}"));
+    expect("the question", "!document.querySelector('#approval').hidden && document.querySelector("
+                           "'#approvalwhat').textContent.includes('click at 10,20')");
+    expect("deny has the focus", "document.activeElement === document.querySelector('#deny')");
+    expect("deny", "(document.querySelector('#deny').click(), true)");
+    expect_asked("deny", "{\"task\":7,\"step\":3,\"hash\":\"def456\"}");
+}
+
 static void check_page(int port)
 {
     char url[64];
@@ -234,6 +255,7 @@ static void check_page(int port)
                     json_pack("{s:[{s:s, s:s}]}", "features", "name", "prefers-color-scheme", "value",
                               "dark")));
     shoot("dark.b64");
+    check_late();
 }
 
 int main(int argc, char **argv)

@@ -155,6 +155,19 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
     }
 }
 
+int agent_reload(struct agent *a, struct err *err)
+{
+    return ++fake_counts.n_reloads == 2 ? err_set(err, -EINVAL, "line 3 is wrong") : 0;
+}
+
+void agent_greet(struct agent *a, void (*tell)(void *user, const char *method, json_t *params),
+                 void *user)
+{
+    json_t *state = agent_state(a);
+    tell(user, "state", state);
+    json_decref(state);
+}
+
 void agent_forget(struct agent *a, void *cookie)
 {
     fake_counts.n_forgotten++;

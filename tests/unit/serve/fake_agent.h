@@ -8,7 +8,7 @@
 #define FAKE_PICTURE_BYTES 3000000
 
 struct fake_counts {
-    int n_service, n_closed, n_forgotten;
+    int n_service, n_closed, n_reloads, n_forgotten;
 };
 extern struct fake_counts fake_counts;
 

@@ -156,12 +156,28 @@ static void test_codes(void **state)
     assert_int_equal(check_cookie(&a, cookie, origin, true), 401);
 }
 
+static void test_renew(void **state)
+{
+    struct auth a = fresh();
+    char old[sizeof a.token], code[AUTH_CODE_HEX + 1], session[AUTH_SECRET_HEX + 1], cookie[256];
+    snprintf(old, sizeof old, "%s", a.token);
+    assert_int_equal(auth_code_new(&a, 0, code, NULL), 0);
+    assert_int_equal(auth_code_redeem(&a, code, SECOND, session), 0);
+    assert_int_equal(auth_code_new(&a, 0, code, NULL), 0);
+    assert_int_equal(auth_renew(&a, NULL), 0);
+    assert_string_not_equal(a.token, old);
+    assert_int_equal(strlen(a.token), AUTH_SECRET_HEX);
+    snprintf(cookie, sizeof cookie, "deskhand=%s", session);
+    assert_int_equal(check_cookie(&a, cookie, NULL, false), 401);
+    assert_int_equal(auth_code_redeem(&a, code, SECOND, session), 401);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_token),   cmocka_unit_test(test_equal),
         cmocka_unit_test(test_source),  cmocka_unit_test(test_backoff),
-        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_codes),   cmocka_unit_test(test_renew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

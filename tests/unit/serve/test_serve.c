@@ -519,6 +519,7 @@ static void test_login(void **state)
     assert_int_equal(upgrade("/ws", lines(b, host_line, origin, both, true), &fd), 101);
     assert_int_equal(ws_code(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}"), 0);
     assert_int_equal(ws_code(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"login_code\"}"), 1004);
+    assert_int_equal(ws_code(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"reload\"}"), 1004);
     assert_int_equal(ws_code(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"approve\"}"), 1004);
     close(fd);
 }
@@ -783,6 +784,35 @@ static void test_never_reads(void **state)
     close(fd);
 }
 
+#define RELOAD "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"reload\"}"
+
+/* The policy is read again; a mistake in it is said. The second of the fake agent's fails. */
+static void test_reload(void **state)
+{
+    char old[sizeof token], b[LINES_MAX];
+    AUTO_FREE char *path = file_runtime_path("daemon.json");
+    int fd = ws_open();
+    snprintf(old, sizeof old, "%s", token);
+    assert_int_equal(ws_code(fd, RELOAD), 0);
+    assert_int_equal(ws_code(fd, RELOAD), 1003);
+
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(kill(daemon_pid, SIGHUP), 0);
+    read_daemon_json(); /* it comes back */
+    assert_string_equal(token, old);
+    assert_int_equal(ws_code(fd, RELOAD), 0);
+
+    assert_int_equal(ws_code(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"reload\","
+                                 "\"params\":{\"new_token\":true}}"), 0);
+    good_lines(); /* still the old one */
+    assert_int_equal(upgrade("/ws", lines(b, host_line, "", bearer_line, true), NULL), 401);
+    read_daemon_json();
+    assert_string_not_equal(token, old);
+    alive();
+    assert_int_equal(ws_code(fd, RELOAD), 0); /* who is inside stays */
+    close(fd);
+}
+
 static void test_shutdown(void **state)
 {
     int fd = ws_open();
@@ -804,7 +834,7 @@ int main(void)
         T(test_backoff), T(test_login),          T(test_http),          T(test_rpc),
         T(test_frames), T(test_garbage),         T(test_many),          T(test_wake),
         T(test_reconnect), T(test_dead_display), T(test_idle),         T(test_piles_up),      T(test_never_reads),
-        T(test_shutdown),
+        T(test_reload), T(test_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
