@@ -100,6 +100,31 @@ class Score(dict):
         return ', '.join(f'{k} {a}/{b}' for k, (a, b) in self.items())
 
 
+def grounding(m, s, score):
+    """One control by the official grounding prompt, named as users do, and one question."""
+    named = [q for q in tasks.usable(s) if q['label']]
+    if named:
+        e = s.r.choice(named)
+        said = tasks.command(s.r, e).replace('"', "'")
+        t = generate(m, s.img, tasks.LOC + said + tasks.LEND)
+        b = re.search(r'\[(\d+), (\d+), (\d+), (\d+)\]', t)
+        b = b and [int(b[k]) for k in range(1, 5)]
+        middle = b and ((b[0] + b[2]) // 2, (b[1] + b[3]) // 2)
+        kind = e['kind'] if e['kind'] in ('field', 'button') else 'other'
+        score.note(f'grounding: middle of the box in {kind}', middle and inside(middle, e['box']))
+        score.note('grounding: overlap 0.5', b and overlap(b, e['box']) >= 0.5)
+    for question, want, _ in tasks.ask(s, 1):
+        kind = want if want in ('yes', 'no') else 'reading'
+        score.note('question: ' + kind, generate(m, s.img, question) == want)
+
+
+def overlap(a, b):
+    """Intersection over union."""
+    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(w, 0) * max(h, 0)
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both or 1)
+
+
 def steps(m, make, n, show):
     score = Score()
     for i in range(n):
@@ -123,17 +148,14 @@ def steps(m, make, n, show):
                 score.note('field column', b[0] <= point[0] <= b[2])
         if text2 is not None:
             score.note('text exact', text == text2)
+        if '"call_user"' in want:
+            score.note('absent target refused', act == 'call_user')
+        elif not s.blind:
+            score.note('not refused', act != 'call_user')
         same = act == act2 and text == text2 and keys == keys2
         score.note('whole step', same and (not aimed or inside(point, el['box'])))
-        named = None if s.blind else next((q for q in tasks.usable(s) if q['label']), None)
-        if named and i % 4 == 0:
-            label = named['label'].replace('"', "'")
-            b = re.search(
-                r'\[(\d+), (\d+), (\d+), (\d+)\]', generate(m, s.img, tasks.LOC + label + tasks.LEND)
-            )
-            b = b and [int(b[k]) for k in range(1, 5)]
-            middle = b and ((b[0] + b[2]) // 2, (b[1] + b[3]) // 2)
-            score.note('grounding box centre', middle and inside(middle, named['box']))
+        if not s.blind:
+            grounding(m, s, score)
     return score
 
 

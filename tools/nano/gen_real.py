@@ -5,7 +5,7 @@ The JSON holds every control's kind, label, box and value, and the horizontal ce
 character, all in pixels of the saved window image (decoration included).  Run with the system Python,
 which has PyGObject:
 
-    xvfb-run -s "-screen 0 1024x768x24" sh -c 'openbox & python3 gen_real.py OUT SEED COUNT'
+    xvfb-run -s "-screen 0 1024x768x24" sh -c 'openbox & python3 gen_real.py OUT SEED COUNT [forms | wide]'
 """
 
 import json
@@ -22,7 +22,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from words import phrase, form_label, value_for, BUTTONS
 
 THEMES = ['Adwaita'] * 6 + ['HighContrast', 'Raleigh']
-FORMS_ONLY = [0.9, 0.1, 0]
+# of forms, mixed windows, keypads
+SHARES = {'': [0.7, 0.22, 0.08], 'forms': [0.9, 0.1, 0], 'wide': [0.25, 0.3, 0.45]}
 FONTS = [
     'Sans',
     'Noto Sans',
@@ -239,6 +240,60 @@ class Maker:
         return w
 
 
+    def calculator(self):
+        """A keypad with a display, a menu and more kinds of keys, as calculators have them."""
+        r, w = self.r, Gtk.Window()
+        w.set_title(r.choice(['Calculator', 'calc', 'Adding machine', phrase(r, 1)]))
+        v = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=r.choice([0, 4, 8]))
+        if r.random() < 0.6:
+            bar = Gtk.MenuBar()
+            for t in r.sample(['File', 'Edit', 'View', 'Calculator', 'Help', 'Mode'], r.randint(2, 4)):
+                i = Gtk.MenuItem(label=t)
+                bar.append(i)
+                self.controls.append((i, 'menu', t, ''))
+            v.pack_start(bar, False, False, 0)
+        e = Gtk.Entry() if r.random() < 0.5 else Gtk.Label()
+        t = r.choice(['0', '0', str(r.randint(0, 99999)), '%g' % r.uniform(0, 999)])
+        e.set_text(t)
+        size = r.choice([10, 14, 18, 26])
+        e.modify_font(Pango.FontDescription('%s %d' % (r.choice(FONTS), size)))
+        if isinstance(e, Gtk.Entry):
+            e.set_alignment(1)
+        else:
+            e.set_xalign(1)
+        v.pack_start(e, False, False, 4)
+        rows = r.choice(
+            [
+                ['789/', '456*', '123-', '0.=+'],
+                ['789/', '456*', '123-', '.0=+'],
+                ['789C', '456/', '123*', '0.-+', '()=%'],
+                ['C()/', '789*', '456-', '123+', '0.%='],
+                ['789*/', '456+-', '123()', '0.C%='],
+            ]
+        )
+        more = 'MC MR M+ M- MS CE AC x^2 1/x sqrt +/- EXP mod pi e ans Inv sin cos tan log ln hyp <- C/E'
+        more = r.sample(more.split(), 12)
+        g = Gtk.Grid()
+        g.set_row_homogeneous(True)
+        g.set_column_homogeneous(True)
+        g.set_row_spacing(r.choice([0, 2, 5, 8]))
+        g.set_column_spacing(r.choice([0, 2, 5, 8]))
+        left, top = r.choice([0, 0, 1, 2]), r.choice([0, 0, 1])
+        wide, high = r.choice([-1, 34, 44, 60]), r.choice([-1, -1, 34, 44])
+        cells = {(left + x, top + y): t for y, row in enumerate(rows) for x, t in enumerate(row)}
+        for y in range(top + len(rows)):
+            for x in range(left + len(rows[0])):
+                if (x, y) not in cells and more and r.random() < 0.9:
+                    cells[x, y] = more.pop()
+        for (x, y), t in cells.items():
+            b = self.button(t)
+            b.set_size_request(wide, high)
+            g.attach(b, x, y, 1, 1)
+        v.pack_start(g, True, True, 0)
+        w.add(v)
+        return w
+
+
 def layout_chars(layout, x0, y0, clip):
     text = layout.get_text()
     xs, b = [], 0
@@ -264,7 +319,7 @@ def walk(w, f):
 
 def main():
     out, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    forms_only = sys.argv[4:] == ['forms']
+    mode = (sys.argv[4:] or [''])[0]
     os.makedirs(out, exist_ok=True)
     st = Gtk.Settings.get_default()
     st.set_property('gtk-enable-animations', False)
@@ -281,7 +336,9 @@ def main():
             'gtk-font-name',
             '%s %d' % (('Sans', 10) if plain else (r.choice(FONTS), r.choice([9, 10, 10, 11, 12]))),
         )
-        w = r.choices([m.form, m.mixed, m.keypad], FORMS_ONLY if forms_only else [0.7, 0.22, 0.08])[0]()
+        w = r.choices([m.form, m.mixed, m.calculator if mode == 'wide' else m.keypad], SHARES[mode])[0]()
+        if mode == 'wide' and r.random() < 0.4:
+            w.set_default_size(r.randint(300, 1000), r.randint(240, 700))
         w.show_all()
         w.present()
         m.focus()

@@ -10,7 +10,7 @@ looked at also flows on; the `*q`/`*k` heads of the model ask that queries and k
 import torch
 import torch.nn.functional as F
 
-from pack import IMG, INSIDE, NEXT, PRE, VALUE, W_COPIED, W_DIGIT, W_TEXT
+from pack import IMG, INSIDE, NEXT, PRE, VALUE, W_BOX, W_COPIED, W_DIGIT, W_TEXT
 
 # (layer index, head) of the attention heads that are told where to look
 HEAD_TOK = ((2, 0, 0.5), (3, 0, 0.2))
@@ -92,7 +92,7 @@ def whole(m, b, still=False):
     loss = (F.cross_entropy(score, want[at], reduction='none') * w).sum() / w.sum()
     measure['lm'] = loss.detach()
     hit = right(score, want[at])
-    for name, z in (('digit', W_DIGIT), ('copied', W_COPIED), ('text', W_TEXT)):
+    for name, z in (('digit', W_DIGIT), ('bdigit', W_BOX), ('copied', W_COPIED), ('text', W_TEXT)):
         measure[name] = hit[w == z].mean()
 
     attend = Attention(m, b['mask'])
@@ -129,8 +129,9 @@ def whole(m, b, still=False):
         measure['att_box'] = (lp.exp() * (b['look_cover'] > 0)).sum(-1).mean().detach()
         got, want = lp.argmax(-1), b['look_spot'].argmax(-1)
         measure['att_spot'] = (got == want).float().mean()
-        z = unit(h5[b['look'][:, 0], b['look'][:, 1]])
-        l, measure['arrived'] = place(m.place5, z, want // wide, want % wide)
+        i, t = b['look'].unbind(1)
+        at = b['pos'][1:, i, first + want].long() - first
+        l, measure['arrived'] = place(m.place5, unit(h5[i, t]), at[0], at[1])
         loss = loss + 0.5 * l
         measure['att_row'] = (got // wide == want // wide).float().mean()
         i, t = b['ends'].unbind(1)

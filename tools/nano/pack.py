@@ -45,7 +45,7 @@ HEAD = {
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 # kinds of label, told apart by their weight in the loss
-W_TEXT, W_COPIED, W_DIGIT = 0.5, 2.0, 4.0
+W_TEXT, W_COPIED, W_DIGIT, W_BOX = 0.5, 2.0, 4.0, 3.0
 # the longest distance between the picture and a short segment
 FAR = 320
 # which copied token: inside a word, the first of the target's name, the first of a typed text
@@ -65,7 +65,7 @@ def taken(answer):
     m = re.match(r'<think>\n[a-z ]+ "', answer)
     if m:
         yield m.end(), answer.index('"\n', m.end()), True
-    for m in re.finditer(r'"text": "(.*)"\}', answer):
+    for m in re.finditer(r'"(?:text|label)": "(.*)"\}', answer):
         yield m.start(1), m.end(1), False
 
 
@@ -105,11 +105,14 @@ class Pack:
     def __init__(self, scr, head):
         self.scr = scr
         self.gh, self.gw = scr.h // 28, scr.w // 28
+        # a part of a larger screen: its cells have the positions that they have there
+        self.left, self.top, all_w, all_h = getattr(scr, 'part', (0, 0, self.gw, self.gh))
         n, p, hd = self.gh * self.gw, len(PRE), HEAD[head]
-        start = p + max(self.gh, self.gw)
+        start = p + max(all_h, all_w)
         self.ids = list(PRE) + [IMG] * n + POST + hd
         self.pos = [[i] * 3 for i in range(p)]
-        self.pos += [[p, p + r, p + c] for r in range(self.gh) for c in range(self.gw)]
+        rows, columns = range(self.top, self.top + self.gh), range(self.left, self.left + self.gw)
+        self.pos += [[p, p + r, p + c] for r in rows for c in columns]
         self.pos += [[start + k] * 3 for k in range(1 + len(hd))]
         self.seg = [0] * (p + n + 1) + [1] * len(hd)
         self.short_at, self.full_at = start + 1, start + 1 + len(hd)
@@ -132,6 +135,11 @@ class Pack:
         r, c = int(y // 28), int(x // 28)
         return r * self.gw + c if 0 <= r < self.gh and 0 <= c < self.gw else None
 
+    def corner(self, x, y):
+        """The cell there, as a box."""
+        x, y = min(max(x, 0), self.gw * 28 - 1) // 28 * 28, min(max(y, 0), self.gh * 28 - 1) // 28 * 28
+        return x, y, x + 28, y + 28
+
     def read_aloud(self):
         """(cell, token) for all tokens of all printed words"""
         out = []
@@ -147,7 +155,8 @@ class Pack:
     def add(self, user, answer, el, full, learn=True, only_coords=False, blind=False):
         """A segment: the user's words after the header, the answer, the element it points at (or None)."""
         ue, ae = T.encode(user), T.encode(answer)
-        goal = user.split('\n\n## Prev')[0] if full and '## Prev' in user else None
+        end = next((z for z in ('\n\n## Prev', tasks.LEND) if z in user), None) if full else None
+        goal = user.split(end)[0] if end else None
         if goal:
             ae = aligned(ae, ue, answer, goal)
         o, nu, na = len(self.ids), len(ue.ids), len(ae.ids)
@@ -160,18 +169,21 @@ class Pack:
         pointed = '_point' in answer or 'bbox' in answer
         bracket = max([j for j, z in enumerate(ae.ids) if z in BRACKETS], default=None) if pointed else None
         ulab, uwt, alab, awt = [-100] * nu, [0.0] * nu, [-100] * na, [0.0] * na
+        last = closing(ae.ids, bracket) if pointed else None
         for j, z in enumerate(ae.ids):
-            co = bracket is not None and bracket < j <= bracket + 10
+            co = bracket is not None and bracket < j <= last
             digit = co and z in DIGITS
             if learn and (co or not only_coords) and not (digit and blind):
                 alab[j] = z
-            awt[j] = W_DIGIT if digit else W_TEXT
+            awt[j] = (W_BOX if 'bbox' in answer else W_DIGIT) if digit else W_TEXT
         if goal:
             self.copied(user, goal.lower(), answer, ue, ae, o, ulab, uwt, awt)
         self.lab += ulab + alab
         self.wt += uwt + awt
         if el is not None:
-            self.pointing(answer, ae, o + nu, bracket, el)
+            self.pointing(answer, ae, o + nu, bracket, last, el)
+            if full and '## Prev' not in user:
+                self.mentioned(user, ue, o, el['label'])
 
     def copied(self, user, goal, answer, ue, ae, o, ulab, uwt, awt):
         """Every word that comes from the goal, in the answer and, for practice, in the history."""
@@ -199,27 +211,49 @@ class Pack:
                         self.copies.append(Copy(at, o + q, which))
                     which = INSIDE
 
-    def pointing(self, answer, ae, o, bracket, el):
-        box, label = el['box'], el['label']
+    def pointing(self, answer, ae, o, bracket, last, el):
+        x, y = self.left * 28, self.top * 28
+        box, label = [v - d for v, d in zip(el['box'], (x, y, x, y))], el['label']
         if bracket is not None:
-            self.ends.append(Point(o + bracket, box))
-            for j in range(bracket + 1, min(bracket + 9, len(ae.ids) - 1)):
+            # the numbers of a box look at the cells of its corners
+            at = [box] * 2 + [None] * 2
+            if 'bbox' in answer:
+                at = [self.corner(box[0] + 6, box[1] + 6)] * 2 + [self.corner(box[2] - 6, box[3] - 6)] * 2
+            self.ends.append(Point(o + bracket, at[0]))
+            number = 0
+            for j in range(bracket + 1, last):
+                number += ae.ids[j] not in DIGITS and ae.ids[j - 1] in DIGITS
                 if ae.ids[j + 1] in DIGITS or ae.ids[j] in DIGITS:
-                    self.digits.append(Point(o + j, box))
+                    self.digits.append(Point(o + j, at[number]))
         a = answer.find('"' + label + '"')
         if not label or a < 0:
             return
-        a += 1
-        b = a + len(label)
-        printed = self.where.get(label)
+        b = a + 1 + len(label)
         for j, (x, y) in enumerate(ae.offsets):
             if x <= b < y <= b + 3:
                 self.ends.append(Point(o + j, box))
+        self.search(ae, o, a + 1, label)
+
+    def search(self, en, o, a, label):
+        """The tokens of a label, at `a` in a text, look at the cells where they are printed."""
+        printed, b = self.where.get(label), a + len(label)
+        for j, (x, y) in enumerate(en.offsets):
             if printed and x >= a - 1 and a < y <= b:
-                xs = [printed[0][z - a] for z in range(max(a, x), y) if z - a < len(printed[0])]
+                xs = [printed[0][z - a] for z in range(max(a, x), y) if 0 <= z - a < len(printed[0])]
                 c = self.cell(sum(xs) / len(xs), printed[1]) if xs else None
                 if c is not None:
                     self.tok.append((o + j, c))
+
+    def mentioned(self, user, ue, o, label):
+        """A label in a question is searched already there."""
+        at = only(label.lower(), user.split(tasks.LEND)[0].lower())
+        if at is not None:
+            self.search(ue, o, at, label)
+
+
+def closing(ids, bracket):
+    """The token that ends the coordinates, or the last one."""
+    return next((j for j in range(bracket + 1, len(ids)) if ']' in T.decode([ids[j]])), len(ids) - 1)
 
 
 class Blind:
@@ -252,6 +286,9 @@ class Blind:
         self.el = self.form + [dict(kind='button', label=b, box=somewhere()) for b in buttons]
         for kind in r.sample(['checkbox', 'menu', 'radio', 'button', 'item', 'link', 'tab'], 2):
             self.el.append(dict(kind=kind, label=words.phrase(r), box=somewhere()))
+        self.keys = []
+        if r.random() < 0.08:
+            self.keys = [dict(kind='button', label=k, box=somewhere()) for k in '0123456789+-*/.=C()']
 
 
 def pack_blind(seed, segments=8, longest=1200):
@@ -281,7 +318,7 @@ def pack_screen(scr, other=0.03):
     els = [e for e in tasks.usable(scr) if e['label']]
     r.shuffle(els)
     if head in ('locate', 'ask'):
-        for user, answer, e in (tasks.locate if head == 'locate' else tasks.ask)(scr, 4):
+        for user, answer, e in (tasks.locate if head == 'locate' else tasks.ask)(scr, 5):
             p.add(user + tasks.TURN, answer + '<|im_end|>', e, True)
     else:
         for _ in range(2):
@@ -292,7 +329,10 @@ def pack_screen(scr, other=0.03):
         name = f'{e["kind"]} "{e["label"]}"'
         if i < 9:
             act = tasks.input_op(e, '') if e['kind'] == 'field' else tasks.click_op(e)
-            p.add('', tasks.answer(name, act.action.split(', "text')[0]), e, False, only_coords=True)
+            said = tasks.answer(name, act.action.split(', "text')[0])
+            if head == 'locate':
+                said = tasks.located(e, '').split(', "label')[0]
+            p.add('', said, e, False, only_coords=True)
         else:
             p.add('', f'<think>\n{name}\n', e, False, learn=False)
     return p
@@ -393,8 +433,9 @@ def collate(packs):
     return b
 
 
-def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03):
-    """`kind`: blind (one sequence) or screens (n pictures, `share` of them with real windows)."""
+def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03, far=0.0):
+    """`kind`: blind (one sequence) or screens (n pictures, `share` of them with real windows, `far` as if they
+    were cut out of a larger screen)."""
     if kind == 'blind':
         return collate([pack_blind(seed)])
     packs = []
@@ -403,7 +444,7 @@ def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03):
         if u > 0.98:
             scr = gen_drawn.Terminal(w, h, seed * 1009 + i).render()
         elif real and u < share:
-            scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms)
+            scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms, far=far)
         else:
             scr = gen_drawn.Screen(w, h, seed * 1009 + i).render()
         packs.append(pack_screen(scr, other))

@@ -50,14 +50,14 @@ class Composite:
 
     blind = False
 
-    def __init__(self, w, h, seed, real, blur=0.4, forms=0.0):
+    def __init__(self, w, h, seed, real, blur=0.4, forms=0.0, far=0.0):
         r = self.r = random.Random(seed)
         self.w, self.h = w, h
         # the screen may have been resized to the grid by up to half a cell
         sw, sh = (w, h) if r.random() > blur else (w + r.randint(-13, 13), h + r.randint(-13, 13))
         self.img = self.desktop(sw, sh, seed)
         self.el, self.words = [], []
-        windows = 1 if r.random() < 0.85 or w < 500 else 2
+        windows = 1 if w < 500 or r.random() < (0.85 if w < 700 else 0.5) else 2
         for i in range(windows):
             for _ in range(20):
                 im, d = real.get(r, forms)
@@ -75,7 +75,27 @@ class Composite:
         self.chars = [
             (x, y, gen_drawn.CH.get(c, 0)) for t, xs, y in self.words for c, x in zip(t, xs) if c != ' '
         ]
-        self.form = [e for e in self.el if e['kind'] == 'field' and e['win'] == windows - 1]
+        if r.random() < far:
+            self.cut_out()
+        front = [e for e in self.el if e['win'] == windows - 1]
+        self.form = [e for e in front if e['kind'] == 'field']
+        self.keys = [e for e in front if e['kind'] == 'button' and len(e['label']) == 1]
+        if len(self.keys) < 10 or sum(e['label'].isdigit() for e in self.keys) < 9:
+            self.keys = []
+
+    def cut_out(self):
+        """Be a part of a larger screen, by the positions alone: what a large picture teaches for a small one's price."""
+        r, cw, ch = self.r, self.w // 28, self.h // 28
+        aw, ah = r.choice([(18, 14), (23, 17), (23, 17), (29, 21), (29, 21), (37, 27), (46, 29)])
+        aw, ah = max(aw, cw), max(ah, ch)
+        left, top = r.randint(0, aw - cw), r.randint(0, ah - ch)
+        if r.random() < 0.4:
+            left, top = (aw - cw) // 2, (ah - ch) // 2
+        self.part = left, top, aw, ah
+        x, y = 28 * left, 28 * top
+        for e in self.el:
+            b = e['box']
+            e['box'] = b[0] + x, b[1] + y, b[2] + x, b[3] + y
 
     def desktop(self, w, h, seed):
         r = self.r

@@ -239,6 +239,37 @@ def form_plan(s, form, buttons):
     return goal, ops, done
 
 
+def keypad_plan(s):
+    """Keys of a calculator, one after another; a sum may be all that is said."""
+    r, by = s.r, {e['label']: e for e in s.keys}
+    digits, signs = [k for k in by if k in '0123456789'], [k for k in by if k in '+-*/']
+    v = r.random()
+    if v < 0.7 and signs and '=' in by:
+        a, b = ([r.choice(digits) for _ in range(r.choice([1, 1, 2, 3]))] for _ in range(2))
+        seq = a + [r.choice(signs)] + b + ['=']
+        if r.random() < 0.15:
+            seq = seq[:-1]
+    else:
+        seq = [r.choice(list(by)) for _ in range(r.randint(1, 5))]
+    if v < 0.15 and seq[-1] == '=':
+        t = r.choice(['', ' ']).join([''.join(a), seq[len(a)], ''.join(b)]) + r.choice(['', '', ' ='])
+        goal = r.choice(['Compute ', 'Calculate ', 'Work out ', 'Enter ']) + t
+        ops = [click_op(by[k]) for k in seq]
+        if goal.startswith('Enter') and '=' not in goal:
+            ops.pop()
+        return goal, ops, None
+    verb = r.choice(['click', 'click', 'click', 'press', 'press', 'click on', 'push'])
+    said = [quoted(r, k, 0.1) for k in seq]
+    every = r.random() < 0.65
+    say = [f'{verb} {k}' if every or i == 0 else k for i, k in enumerate(said)]
+    if r.random() < 0.1:
+        say = [f'{verb} the {k} {r.choice(["button", "key"])}' for k in said]
+    goal = r.choice([', ', ', ', ', ', ', then ', ' then ', ' and ']).join(say[:-1] or say)
+    if len(say) > 1:
+        goal += r.choice([' and ', ', then ', ', ', ' and then ']) + say[-1]
+    return cap(r, goal) + ('.' if r.random() < 0.1 else ''), [click_op(by[k]) for k in seq], None
+
+
 def command_plan(r):
     """Type something where the focus is."""
     t = value_for(r)
@@ -277,6 +308,8 @@ def mixed_plan(s, els):
 def plan(s):
     """(goal, ops, how many are done or None where anything goes), or None"""
     els, v = usable(s), s.r.random()
+    if getattr(s, 'keys', None) and s.r.random() < 0.8:
+        return keypad_plan(s)
     form = [e for e in getattr(s, 'form', []) if e in els]
     if form and v < (0.85 if s.blind or len(form) > 1 else 0.5):
         return form_plan(s, form, [e for e in els if e['kind'] == 'button'])
@@ -311,8 +344,8 @@ def agent(s):
         return Task(goal, hist(past), answer('done', FINISHED), None)
     o = ops[k]
     target = o.el['label'] if o.el else ''
-    if not s.blind and r.random() < 0.03:
-        l = form_label(r)
+    if not s.blind and r.random() < 0.08:
+        l = form_label(r) if r.random() < 0.5 else phrase(r)
         there = {t.lower() for t in s.texts} | {e['label'].lower() for e in s.el}
         if l.lower() not in there and target and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
@@ -326,41 +359,74 @@ def agent(s):
     return Task(goal, hist(past), answer(o.think, o.action), o.el)
 
 
+def command(r, e):
+    """What a user says to have a control found."""
+    kind, label = e['kind'], e['label']
+    if not label:
+        return r.choice(['the {} button', '{} button', '{} the window']).format(kind)
+    if r.random() < 0.15:
+        return cap(r, single(r, e).say)
+    name = r.choice({'field': ['field', 'field', 'text field', 'entry', 'input', 'box']}.get(kind, [kind]))
+    l = label if r.random() < 0.8 else label.lower()
+    v = r.random()
+    if v < 0.3:
+        return l
+    if v < 0.65:
+        return r.choice(['the {} {}', 'the {} {}', '{} {}']).format(l, name)
+    if v < 0.8:
+        return r.choice(['the {1} "{0}"', 'the "{0}" {1}', '"{0}"', '{1} "{0}"']).format(l, name)
+    verbs = ['type into', 'fill in', 'click'] if kind == 'field' else ['click', 'press', 'Click on', 'find']
+    return f'{r.choice(verbs)} the {l} {name}'
+
+
+def located(e, label):
+    """A box as the grounding prompt asks for it; what it is is said first."""
+    b = ', '.join(str(v) for v in corner(e['box']))
+    name = f'{e["kind"]} "{e["label"]}"' if e['label'] else f'{e["kind"]} button'
+    return answer(name, f'```json\n[{{"bbox_2d": [{b}], "label": "{label}"}}]\n```')
+
+
 def locate(s, n):
-    """(rest of the prompt, answer, box) for up to n controls, in the official grounding prompt"""
+    """(rest of the prompt, answer, control) for up to n controls, in the official grounding prompt"""
     r, out, els = s.r, [], usable(s)
     for e in r.sample(els, min(n, len(els))):
-        q = cap(r, single(r, e).say) if r.random() < 0.3 else e['label'] or e['kind'] + ' button'
-        q = q.replace('"', "'")
-        b = ', '.join(str(v) for v in corner(e['box']))
-        out.append((q + LEND, f'```json\n[{{"bbox_2d": [{b}], "label": "{q}"}}]\n```', e))
+        q = command(r, e).replace('"', "'")
+        out.append((q + LEND, located(e, q), e))
     return out
 
 
 def ask(s, n):
-    """(question, answer, None) about what is on the screen"""
+    """(question, answer, control or None) about what is on the screen"""
     r, out = s.r, []
     els = usable(s)
     r.shuffle(els)
-    labels = {e['label'].lower() for e in s.el} | {t.lower() for t in s.texts}
-    values = [e for e in els if e.get('value')]
+    labels = {e['label'].lower() for e in s.el} | {t.lower().rstrip(':') for t in s.texts}
+    fields = [e for e in els if e['kind'] == 'field' and 'value' in e]
+    kinds = ['button', 'button', 'field', 'checkbox', 'link', 'menu']
     for _ in range(n):
-        if values and r.random() < 0.3:
-            e = values.pop()
-            l = e['label']
+        if fields and r.random() < 0.35:
+            e = fields.pop()
+            l = quoted(r, e['label'], 0.3)
             q = [f'What is in the {l} field?', f'Read the {l} field.', f'What is the value of {l}?']
-            out.append((r.choice(q), e['value'], None))
+            q += [f'What does the {l} field contain?', f'What text is in {l}?', f'what is in {l}']
+            out.append((r.choice(q), e['value'] or 'empty', e))
             continue
+        kind = r.choice(kinds)
+        e = None
         if els and r.random() < 0.5:
             e = els.pop()
-            l = e['label'] or e['kind'] + ' button'
+            l, kind = e['label'] or e['kind'] + ' button', e['kind']
         else:
             l = phrase(r)
-            near = r.choice(s.el)['label'] if s.el and r.random() < 0.3 else ''
+            near = r.choice(s.el)['label'] if s.el and r.random() < 0.25 else ''
             if len(near) > 4:
                 i = r.randrange(1, len(near) - 1)
                 l = near[:i] + r.choice('abcdefghiklmnoprstuw') + near[i + 1 :]
         yes = l.lower() in labels or l.endswith(' button')
+        a = 'an' if l[:1].lower() in 'aeiou' else 'a'
         q = [f'Is "{l}" visible?', f'Does the screen show "{l}"?', f'Is there a "{l}" on the screen?']
-        out.append((r.choice(q) + ' Answer yes or no.', 'yes' if yes else 'no', None))
+        if not l.endswith(' button'):
+            q += [f'Is there {a} {l} {kind}?'] * 3 + [f'Is there a {kind} "{l}"?', f'Is there {a} "{l}" {kind}?']
+            q += [f'Do you see the {l} {kind}?', f'is {l} on the screen?', f'Is the {l} {kind} there?']
+        out.append((r.choice(q) + r.choice(['', ' Answer yes or no.']), 'yes' if yes else 'no', e))
     return out

@@ -6,7 +6,7 @@ earlier state of tasks.py: running this gives a tokenizer of the same kind, not 
 
 import sys
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import gen_drawn
 import tasks
@@ -17,8 +17,10 @@ SPLIT = (
 )
 SPECIAL = (
     '''<|endoftext|> <|im_start|> <|im_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|>
-<|video_pad|> <think> </think>'''.split()
+<|video_pad|>'''.split()
 )
+# single tokens, but text that a reader gets to see
+THOUGHT = ['<think>', '</think>']
 VOCAB = 1024
 
 
@@ -48,9 +50,10 @@ def build(path):
     )
     t.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=VOCAB - len(SPECIAL), initial_alphabet=alphabet)
+    trainer = trainers.BpeTrainer(vocab_size=VOCAB - len(SPECIAL + THOUGHT), initial_alphabet=alphabet)
     t.train_from_iterator(corpus(), trainer)
     t.add_special_tokens(SPECIAL)
+    t.add_tokens([AddedToken(q, normalized=False) for q in THOUGHT])
     t.save(path)
 
 

@@ -1,0 +1,289 @@
+#!/usr/bin/python3
+"""Render Qt 5 windows under a running X server with openbox, in the format of gen_real.py.
+
+xvfb-run -s "-screen 0 1280x900x24" sh -c 'openbox & python3 gen_qt.py OUT SEED COUNT'
+"""
+
+import json
+import os
+import random
+import sys
+import time
+
+from PyQt5.QtCore import QPoint, Qt
+from PyQt5.QtGui import QColor, QFont, QFontMetricsF, QPalette
+from PyQt5.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QMenuBar,
+    QPushButton,
+    QRadioButton,
+    QStyle,
+    QStyleFactory,
+    QStyleOptionButton,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from words import BUTTONS, form_label, phrase, value_for
+
+FAMILIES = ['Sans'] * 4 + ['Noto Sans', 'DejaVu Sans', 'Liberation Sans', 'Open Sans', 'Roboto', 'Lato']
+
+
+def dark():
+    p = QPalette()
+    for role, c in (
+        (QPalette.Window, '#353535'),
+        (QPalette.WindowText, '#ffffff'),
+        (QPalette.Base, '#232323'),
+        (QPalette.AlternateBase, '#353535'),
+        (QPalette.Text, '#ffffff'),
+        (QPalette.Button, '#404040'),
+        (QPalette.ButtonText, '#ffffff'),
+        (QPalette.Highlight, '#2a82da'),
+    ):
+        p.setColor(role, QColor(c))
+    return p
+
+
+class Maker:
+    def __init__(self, seed):
+        self.r = random.Random(seed)
+        self.seen = []  # (widget, kind or None, label, value, text, where the text is)
+
+    def put(self, w, kind, label, text, where, value=''):
+        self.seen.append((w, kind, label, value, text, where))
+        return w
+
+    def label(self, t):
+        return self.put(QLabel(t), None, t, t, 'label')
+
+    def entry(self, label, filled):
+        e, v = QLineEdit(), value_for(self.r, label) if filled else ''
+        e.setText(v)
+        if self.r.random() < 0.4:
+            e.setMinimumWidth(self.r.choice([140, 180, 220, 260]))
+        return self.put(e, 'field', label, v, 'entry', v)
+
+    def button(self, t):
+        return self.put(QPushButton(t), 'button', t, t, 'middle')
+
+    def check(self, t, radio=False):
+        w = (QRadioButton if radio else QCheckBox)(t)
+        w.setChecked(self.r.random() < 0.4)
+        return self.put(w, 'radio' if radio else 'checkbox', t, t, 'right')
+
+    def labels(self, n):
+        out = []
+        while len(out) < n:
+            t = form_label(self.r)
+            if t.lower() not in [q.lower() for q in out]:
+                out.append(t)
+        return out
+
+    def buttons(self, box):
+        r, h = self.r, QHBoxLayout()
+        names = ['OK', 'Cancel'] if r.random() < 0.5 else r.sample(BUTTONS, r.choice([1, 2, 2, 3]))
+        left, right = r.choice([(1, 0), (1, 0), (0, 1), (1, 1)])
+        if left:
+            h.addStretch(1)
+        for t in names:
+            h.addWidget(self.button(t))
+        if right:
+            h.addStretch(1)
+        box.addLayout(h)
+
+    def form(self, w):
+        r, box = self.r, QVBoxLayout(w)
+        n = r.choice([1, 2, 2, 3, 3, 3, 4, 4, 5])
+        k, colon = r.randint(0, n), r.choice(['', '', ':'])
+        f, inside = QFormLayout(), None
+        f.setLabelAlignment(r.choice([Qt.AlignLeft, Qt.AlignRight]))
+        f.setVerticalSpacing(r.choice([4, 6, 8, 12]))
+        entries = []
+        for i, t in enumerate(self.labels(n)):
+            l = self.label(t + colon)
+            entries.append(self.entry(t, i < k))
+            f.addRow(l, entries[-1])
+        if r.random() < 0.3:
+            inside = QGroupBox(phrase(r, 2))
+            inside.setLayout(f)
+            box.addWidget(inside)
+        else:
+            box.addLayout(f)
+        for _ in range(r.choice([0, 0, 0, 1, 2])):
+            box.addWidget(self.check(phrase(r)))
+        if r.random() < 0.3:
+            box.addStretch(1)
+        self.buttons(box)
+        if r.random() < 0.8:
+            (entries[max(0, k - 1)] if r.random() < 0.8 else r.choice(entries)).setFocus()
+
+    def mixed(self, w):
+        r, box = self.r, QVBoxLayout(w)
+        if r.random() < 0.5:
+            bar = QMenuBar()
+            names = 'File Edit View Tools Help Format Insert Window Go Search Settings'.split()
+            for t in r.sample(names, r.randint(2, 6)):
+                self.put((bar, bar.addMenu(t).menuAction()), 'menu', t, t, 'part')
+            box.setMenuBar(bar)
+        if r.random() < 0.3:
+            tabs = QTabBar()
+            for i in range(r.randint(2, 4)):
+                t = phrase(r, 1)
+                tabs.addTab(t)
+                self.put((tabs, i), 'tab', t, t, 'part')
+            box.addWidget(tabs)
+        for _ in range(r.randint(2, 6)):
+            h, v = QHBoxLayout(), r.random()
+            if v < 0.35:
+                for _ in range(r.randint(1, 4)):
+                    h.addWidget(self.button(phrase(r)))
+                if r.random() < 0.5:
+                    h.addStretch(1)
+            elif v < 0.6:
+                t = form_label(r)
+                h.addWidget(self.label(t + r.choice(['', ':'])))
+                h.addWidget(self.entry(t, r.random() < 0.4))
+            elif v < 0.75:
+                radio = r.random() < 0.4
+                for _ in range(r.randint(1, 3)):
+                    h.addWidget(self.check(phrase(r), radio))
+                h.addStretch(1)
+            elif v < 0.85:
+                q, n = QListWidget(), r.randint(3, 6)
+                for i in range(n):
+                    t = phrase(r)
+                    q.addItem(t)
+                    self.put((q, i), 'item', t, t, 'part')
+                h.addWidget(q)
+            elif v < 0.92:
+                t, v = form_label(r), phrase(r)
+                q = QComboBox()
+                q.addItem(v)
+                h.addWidget(self.label(t))
+                h.addWidget(self.put(q, 'combo box', t, v, 'entry', v))
+                h.addStretch(1)
+            else:
+                h.addWidget(self.label(phrase(r, 4)))
+            box.addLayout(h)
+        if r.random() < 0.5:
+            self.buttons(box)
+
+    def keypad(self, w):
+        r, box, g = self.r, QVBoxLayout(w), QGridLayout()
+        e = QLineEdit(str(r.randint(0, 99999)))
+        e.setAlignment(Qt.AlignRight)
+        box.addWidget(e)
+        keys = list('789/456*123-0.=+') + ['C', '(', ')', 'CE', '%', 'MR', 'M+', 'x^2']
+        wide = r.choice([4, 4, 5, 6])
+        if r.random() < 0.4:
+            r.shuffle(keys)
+        g.setSpacing(r.choice([2, 4, 6]))
+        for i, t in enumerate(keys[: r.choice([16, 20, 24])]):
+            b = self.button(t)
+            b.setMinimumWidth(r.choice([20, 30, 40]))
+            g.addWidget(b, i // wide, i % wide)
+        box.addLayout(g)
+
+    def found(self, window):
+        """Controls and words, in pixels from the window's inner corner."""
+        els, words = [], []
+        for w, kind, label, value, text, where in self.seen:
+            if where == 'part':
+                w, i = w
+                if isinstance(w, QTabBar):
+                    rect = w.tabRect(i)
+                elif isinstance(w, QMenuBar):
+                    rect = w.actionGeometry(i)
+                else:
+                    rect = w.visualItemRect(w.item(i)).intersected(w.viewport().rect())
+                    w = w.viewport()
+            else:
+                rect = w.rect()
+            if rect.height() < 8 or not w.isVisible():
+                continue
+            at = w.mapTo(window, QPoint(0, 0))
+            x, y, wide, high = at.x() + rect.x(), at.y() + rect.y(), rect.width(), rect.height()
+            m = QFontMetricsF(w.font())
+            whole, middle = m.horizontalAdvance(text), y + (high - m.height()) / 2 + m.ascent() - 4
+            left = x + (wide - whole) / 2
+            if where == 'entry':
+                left = x + 5
+            elif where == 'label':
+                left = x + (wide - whole if w.alignment() & Qt.AlignRight else 0)
+            elif where == 'right':
+                o = QStyleOptionButton()
+                w.initStyleOption(o)
+                part = QStyle.SE_RadioButtonContents if kind == 'radio' else QStyle.SE_CheckBoxContents
+                left = x + w.style().subElementRect(part, o, w).x()
+                wide = min(wide, left - x + whole + 4)
+            elif kind == 'item':
+                left = x + 3
+            run = m.horizontalAdvance
+            xs = [left + run(text[:i]) + run(c) / 2 for i, c in enumerate(text)]
+            n = sum(v < x + wide - 2 for v in xs)
+            if n:
+                words.append((text[:n], xs[:n], middle))
+            if kind:
+                box = [int(x), int(y), int(x + wide), int(y + high)]
+                els.append(dict(kind=kind, label=label, box=box, value=value))
+        order = dict(field=0, checkbox=1, button=2)
+        els.sort(key=lambda e: order.get(e['kind'], 3))
+        return els, words
+
+
+def main():
+    out, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    os.makedirs(out, exist_ok=True)
+    app = QApplication(['qt'])
+    usual, screen = app.palette(), app.primaryScreen()
+    room = screen.geometry()
+    for k in range(count):
+        name = '%s/%07d' % (out, seed * 100000 + k)
+        if os.path.exists(name + '.json'):
+            continue
+        m = Maker(seed * 100000 + k)
+        r = m.r
+        style = r.choice(['Fusion', 'Fusion', 'Fusion', 'Windows'])
+        app.setStyle(QStyleFactory.create(style))
+        light = usual if style == 'Windows' else app.style().standardPalette()
+        app.setPalette(dark() if r.random() < 0.25 else light)
+        app.setFont(QFont(r.choice(FAMILIES), r.choice([8, 9, 9, 10, 10, 11, 12])))
+        w = QWidget()
+        w.setWindowTitle(phrase(r, 2))
+        r.choices([m.form, m.mixed, m.keypad], [0.6, 0.32, 0.08])[0](w)
+        if r.random() < 0.3:
+            w.resize(r.randint(240, 1000), r.randint(160, 640))
+        w.show()
+        end = time.time() + 0.09
+        while time.time() < end:
+            app.processEvents()
+            time.sleep(0.003)
+        f, inner = w.frameGeometry(), w.geometry()
+        f = f.intersected(room)
+        dx, dy = inner.x() - f.x(), inner.y() - f.y()
+        els, words = m.found(w)
+        for e in els:
+            b = e['box']
+            e['box'] = [b[0] + dx, b[1] + dy, b[2] + dx, b[3] + dy]
+        words = [(t, [v + dx for v in xs], y + dy) for t, xs, y in words]
+        screen.grabWindow(0, f.x(), f.y(), f.width(), f.height()).save(name + '.png')
+        with open(name + '.json', 'w') as out_file:
+            json.dump(dict(w=f.width(), h=f.height(), el=els, words=words), out_file)
+        w.close()
+        w.deleteLater()
+        app.processEvents()
+
+
+main()
