@@ -5,6 +5,7 @@
 #include "bench/eval_row.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -125,14 +126,10 @@ static int run_rows(struct eval *e, struct eval_row *r, bool both, json_t *row, 
 static int run_list(struct eval *e, struct eval_row *r, bool both, const char *path,
                     const char *text, size_t n, struct err *err)
 {
-    json_error_t je;
-    json_t *list = json_loadb(text, n, 0, &je), *row;
-    int rc = 0;
-    if (!json_is_array(list)) {
-        json_decref(list);
-        return err_set(err, -EINVAL, "%s is not a JSON list of rows (line %d: %s)", path, je.line,
-                       je.text);
-    }
+    json_t *list, *row;
+    int rc = json_parse(text, n, path, JSON_WANT_ARRAY, 0, &list, err);
+    if (rc < 0)
+        return rc;
     json_array_foreach(list, r->number, row)
     {
         if (rc < 0 || (e->o->limit && r->number >= (size_t)e->o->limit))
@@ -274,8 +271,11 @@ int eval_run(const char *model_dir, const char *path, const struct eval_options 
              struct err *err)
 {
     struct vlm_adapter adapter = {.dir = o->lora, .merge = true};
-    struct vlm_options vo = {
-        .n_threads = o->n_threads, .adapters = &adapter, .n_adapters = o->lora ? 1 : 0};
+    struct vlm_options vo = {.n_threads = o->n_threads,
+                             .precision = o->precision,
+                             .weights = o->weights,
+                             .adapters = &adapter,
+                             .n_adapters = o->lora ? 1 : 0};
     struct eval *e = mem_zalloc(sizeof *e);
     struct stat st;
     e->o = o;

@@ -15,6 +15,7 @@ struct eval_options {
     bool json;        /* one JSON object instead of a table */
     bool verbose;     /* a line a row as well */
     bool whole;       /* never cut a picture to its "window", see below */
+    const char *precision, *weights; /* of struct vlm_options */
     const char *lora; /* an adapter merged into the model, NULL: none */
 };
 

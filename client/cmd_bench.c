@@ -25,6 +25,8 @@ int cmd_eval(const struct cli *c)
                              .json = c->json,
                              .verbose = c->verbose,
                              .whole = c->view && strcmp(c->view, "screen") == 0,
+                             .precision = c->precision,
+                             .weights = c->weights,
                              .lora = c->lora};
     struct err err = {0};
     if (c->view && !o.whole && strcmp(c->view, "auto") != 0)

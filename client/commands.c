@@ -24,7 +24,7 @@ const struct command commands[] = {
     {"bench", NULL,
      "json model threads weights precision backend prompt reply runs vs-llama vs-ik shapes rows",
      "how fast the engine is on this machine, alone or beside llama.cpp", cmd_bench},
-    {"eval", "PATH", "json model lora threads limit agent view verbose",
+    {"eval", "PATH", "json model lora weights precision threads limit agent view verbose",
      "how well the model points and acts, on a file or folder of screens", cmd_eval},
     {"export", "[TASK]", "json limit swift", "good steps of the history as a training set", cmd_export},
 #endif

@@ -132,6 +132,8 @@ class Desk:
         return im
 
     def close(self):
+        if os.path.exists(self.tmp.name + '/tmux'):  # its server has left our group
+            self.out(['tmux', '-S', self.tmp.name + '/tmux', 'kill-server'])
         for p in reversed(self.procs):
             try:
                 os.killpg(p.pid, signal.SIGTERM)
@@ -191,7 +193,7 @@ def controls_of(desk, spec, page):
         return xaw(desk, spec)
     if how == 'grid':
         return grid(desk, spec)
-    helper = subprocess.run([sys.executable, HERE + '/eval_set_atspi.py'], env=desk.env, capture_output=True, text=True, timeout=60)
+    helper = subprocess.run([sys.executable, HERE + '/eval_set_atspi.py'], env=desk.env, capture_output=True, text=True, timeout=600)
     if helper.returncode:
         raise RuntimeError(helper.stderr)
     return json.loads(helper.stdout)
