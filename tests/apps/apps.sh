@@ -97,6 +97,10 @@ case "$code" in
     ;;
 esac
 "$deskhand" show 1 >"$desk_tmp/steps" 2>&1 || { cat "$desk_tmp/steps"; exit 1; }
+# what was confirmed is also a training set: a picture for each row, no more
+"$deskhand" export 1 --swift "$desk_tmp/set" >"$desk_tmp/exported" 2>&1 &&
+    [ "$(wc -l <"$desk_tmp/set/train.jsonl")" = "$(find "$desk_tmp/set/images" -type f | wc -l)" ] ||
+    { echo "FAIL $case: the steps cannot be exported"; cat "$desk_tmp/exported"; exit 1; }
 got="$(result | head -n 1)"
 if [ -n "${APPS_OUT:-}" ]; then
     mkdir -p "$APPS_OUT/$case"
