@@ -5,6 +5,7 @@
  * way to split, added tokens that eat spaces) is refused by its name, because wrong ids are silent. */
 #include "model/bpe.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/bpe_table.h"
@@ -209,17 +210,12 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
 static int read_flags(struct bpe *b, const char *dir, struct err *err)
 {
     AUTO_FREE char *path = file_join(dir, "tokenizer_config.json");
-    AUTO_FREE char *text = NULL;
-    size_t n;
+    json_t *root;
     if (access(path, F_OK) != 0)
         return 0;
-    int rc = file_read(path, FILE_MAX_BYTES, &text, &n, err);
+    int rc = json_read(path, FILE_MAX_BYTES, JSON_WANT_OBJECT, 0, &root, err);
     if (rc < 0)
         return rc;
-    json_error_t e;
-    json_t *root = json_loadb(text, n, 0, &e);
-    if (!root)
-        return err_set(err, -EINVAL, "%s is not JSON (line %d: %s)", path, e.line, e.text);
     const char *id;
     json_t *row;
     json_object_foreach(json_object_get(root, "added_tokens_decoder"), id, row)
@@ -239,15 +235,10 @@ static int read_flags(struct bpe *b, const char *dir, struct err *err)
 int bpe_open(const char *dir, struct bpe **ret, struct err *err)
 {
     AUTO_FREE char *path = file_join(dir, "tokenizer.json");
-    AUTO_FREE char *text = NULL;
-    size_t n;
-    int rc = file_read(path, FILE_MAX_BYTES, &text, &n, err);
+    json_t *root;
+    int rc = json_read(path, FILE_MAX_BYTES, JSON_WANT_OBJECT, 0, &root, err);
     if (rc < 0)
         return rc;
-    json_error_t e;
-    json_t *root = json_loadb(text, n, 0, &e);
-    if (!root)
-        return err_set(err, -EINVAL, "%s is not JSON (line %d: %s)", path, e.line, e.text);
     struct bpe *b = mem_zalloc(sizeof *b);
     memset(b->of_byte, 0xff, sizeof b->of_byte);
     rc = read_file(b, root, path, err);

@@ -3,6 +3,7 @@
  * compute is refused by its name. */
 #include "model/config.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -16,19 +17,7 @@
 static int load(const char *dir, const char *name, json_t **ret, struct err *err)
 {
     AUTO_FREE char *path = file_join(dir, name);
-    AUTO_FREE char *text = NULL;
-    size_t n;
-    int rc = file_read(path, JSON_MAX, &text, &n, err);
-    if (rc < 0)
-        return rc;
-    json_error_t e;
-    json_t *j = json_loadb(text, n, 0, &e);
-    if (!json_is_object(j)) {
-        json_decref(j);
-        return err_set(err, -EINVAL, "%s is not a JSON object (line %d: %s)", path, e.line, e.text);
-    }
-    *ret = j;
-    return 0;
+    return json_read(path, JSON_MAX, JSON_WANT_OBJECT, 0, ret, err);
 }
 
 struct reader {

@@ -5,7 +5,7 @@
  * A key that is not known and not empty may ask for anything, so it is refused. */
 #include "model/lora_config.h"
 
-#include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -256,19 +256,11 @@ static int read_root(struct lora_config *c, json_t *root, struct err *err)
 
 int lora_config_read(const char *path, struct lora_config **ret, struct err *err)
 {
-    AUTO_FREE char *text = NULL;
-    size_t n;
-    json_error_t e;
-    int r = file_read(path, CONFIG_MAX, &text, &n, err);
+    json_t *root;
+    int r = json_read(path, CONFIG_MAX, JSON_WANT_OBJECT, JSON_REJECT_DUPLICATES, &root, err);
 
     if (r < 0)
         return r;
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return err_set(err, -EINVAL, "%s is no JSON object: %s", path,
-                       root ? "another value" : e.text);
-    }
     struct lora_config *c = mem_zalloc(sizeof(*c));
     c->limits = pcre2_match_context_create(NULL);
     c->match = pcre2_match_data_create(8, NULL);

@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/flow.h"
+#include "base/json.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -163,6 +164,40 @@ static void large_aligned_memory_is_zeroed_and_lazy(void **state)
     free(p);
 }
 
+static void json_files_are_bounded_and_of_one_kind(void **state)
+{
+    char path[] = "/tmp/deskhand-json-XXXXXX";
+    static const struct {
+        const char *text, *part; /* of the sentence; NULL: it is fine */
+        enum json_want want;
+        size_t flags;
+    } rows[] = {{"{\"a\": 1}", NULL, JSON_WANT_OBJECT, 0},
+                {"[1]", NULL, JSON_WANT_ARRAY, 0},
+                {"[1]", "is not a JSON object", JSON_WANT_OBJECT, 0},
+                {"{}", "is not a JSON list", JSON_WANT_ARRAY, 0},
+                {"{\n\"a\": }", "line 2", JSON_WANT_OBJECT, 0},
+                {"", "line 1", JSON_WANT_OBJECT, 0},
+                {"{\"a\": 1, \"a\": 2}", "duplicate", JSON_WANT_OBJECT, JSON_REJECT_DUPLICATES},
+                {"{\"a\": \"0123456789012345678901234567890\"}", "more than the 32",
+                 JSON_WANT_OBJECT, 0}};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct err err = {0};
+        json_t *j = NULL;
+        assert_int_equal(file_write(path, rows[i].text, strlen(rows[i].text), 0600, &err), 0);
+        int rc = json_read(path, 32, rows[i].want, rows[i].flags, &j, &err);
+        assert_int_equal(rc == 0, !rows[i].part);
+        if (rows[i].part && (!strstr(err.text, rows[i].part) || !strstr(err.text, path)))
+            fail_msg("%s", err.text);
+        assert_int_equal(j != NULL, rc == 0);
+        json_decref(j);
+    }
+    unlink(path);
+    assert_int_equal(json_read(path, 32, JSON_WANT_OBJECT, 0, &(json_t *){NULL}, NULL), -ENOENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +208,7 @@ int main(void)
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(letters_arrive_once_and_in_order),
         cmocka_unit_test(frames_have_sane_sizes),
+        cmocka_unit_test(json_files_are_bounded_and_of_one_kind),
         cmocka_unit_test(large_aligned_memory_is_zeroed_and_lazy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,7 +253,7 @@ static void bad_files_are_refused(void **state)
     put("tokenizer.json", "{\"model\":");
     refused("JSON");
     put("tokenizer.json", "[]");
-    refused("vocab");
+    refused("JSON object");
     put("tokenizer.json", NULL);
     refused("tokenizer.json");
 }
