@@ -183,8 +183,8 @@ int agent_open(const struct agent_options *o, struct agent **ret, struct err *er
     for (int i = 0; i < MIN(o->n_adapters, AGENT_MAX_ADAPTERS); i++)
         adapters[n_adapters++] = read_adapter(o->adapters[i], names[i]);
     struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
-                             .precision = o->precision, .weights = o->weights, .adapters = adapters,
-                             .n_adapters = n_adapters};
+                             .precision = o->precision, .weights = o->weights, .kv = o->kv,
+                             .adapters = adapters, .n_adapters = n_adapters};
     int rc = read_no_think(o->no_think, &vo.no_think, err);
     if (rc == 0)
         rc = policy_open(a, err);

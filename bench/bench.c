@@ -85,7 +85,9 @@ static double lm_flops(const struct vlm_config *c, double n)
     double q = (double)c->n_heads * c->d_head, kv = (double)c->n_kv_heads * c->d_head;
     double layer = c->d_model * (2 * q + 2 * kv) + 3.0 * c->d_model * c->d_ff + q * n;
 
-    return 2 * n * layer * c->n_layers;
+    double last = c->d_model * (q + 2 * kv); /* after its keys and values only one row goes on */
+
+    return 2 * n * (layer * (c->n_layers - 1) + last);
 }
 
 /* The words of a step: what goes before the picture and what comes behind it. */
@@ -258,7 +260,7 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
 {
     int runs = o->n_runs ? o->n_runs : 5;
     struct vlm_options vo = {.n_threads = o->n_threads, .backend = o->backend,
-                             .precision = o->precision, .weights = o->weights};
+                             .precision = o->precision, .weights = o->weights, .kv = o->kv};
     struct bench_result res = {0};
     struct vlm_config c;
     struct source *source = NULL;

@@ -18,6 +18,7 @@ struct bench_options {
     const char *backend; /* NULL: the best */
     const char *precision; /* NULL: bf16 where the CPU has it */
     const char *weights; /* NULL: as they are in the file */
+    const char *kv;      /* of struct vlm_options */
     int max_tokens;      /* of the reply; 0: 64 */
     int n_prompt;        /* not 0: a text of about so many tokens instead of a screen */
     bool json;           /* one JSON object instead of a table */

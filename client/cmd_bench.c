@@ -41,6 +41,7 @@ int cmd_bench(const struct cli *c)
     struct bench_options o = {.n_threads = (int)c->threads,
                               .weights = c->weights,
                               .precision = c->precision,
+                              .kv = c->kv,
                               .backend = c->backend,
                               .n_prompt = (int)c->prompt,
                               .max_tokens = (int)c->reply,

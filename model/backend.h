@@ -43,9 +43,11 @@ struct weight {
  * backend's business. n_cap: positions. */
 struct kv_store {
     int n_head, d_head, n_cap;
-    size_t n_bytes; /* of k and v together */
+    size_t n_bytes; /* of k and v together, scales included */
     void *k, *v;
     void *scales; /* NULL: not of kv_alloc_bytes() */
+    /* Of each position, [n_head, n_cap]; NULL: not of kv_alloc_int8(). */
+    float *k_scale, *v_scale;
 };
 
 /* Rows begin..end-1. */
@@ -89,6 +91,9 @@ struct backend {
                         const float *bias, struct weight *ret);
     void (*weight_done)(struct backend *b, struct weight *w);
     void (*kv_alloc)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
+    /* The same in half the memory: each row of a head rounded to int8 with a scale of its own. NULL where
+     * the backend has no such thing. */
+    void (*kv_alloc_int8)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
     /* A store of bytes, less exact and about twice as fast: filled by one kv_put() at position 0 and asked
      * without `causal`. False where the backend has no such thing. */
     bool (*kv_alloc_bytes)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);

@@ -137,7 +137,8 @@ void lm_cache_init(struct lm_cache *k, const struct lm *m, struct backend *b, in
     *k = (struct lm_cache){n_ctx, m->n_layers,
                            mem_zalloc(sizeof(*k->layers) * (size_t)m->n_layers)};
     for (int i = 0; i < m->n_layers; i++)
-        b->kv_alloc(b, m->n_kv_head, m->d_head, n_ctx, &k->layers[i]);
+        (m->kv_int8 ? b->kv_alloc_int8 : b->kv_alloc)(b, m->n_kv_head, m->d_head, n_ctx,
+                                                      &k->layers[i]);
 }
 
 void lm_cache_done(struct lm_cache *k, struct backend *b)

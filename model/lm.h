@@ -31,6 +31,7 @@ struct lm_run {
 
 struct lm {
     int d, n_head, n_kv_head, d_head, n_inner, n_layers, n_vocab, n_ctx;
+    bool kv_int8; /* caches keep int8 */
     float eps;
     double theta;
     int section[3];

@@ -103,6 +103,13 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     bool is_int4 = strcmp(weights, "int4") == 0, is_packed = is_int4 || strcmp(weights, "int8") == 0;
     if (!is_packed && strcmp(weights, "as is") != 0)
         return err_set(err, -EINVAL, "Unknown weights \"%s\"; expected as is, int8 or int4.", weights);
+    bool kv_int8 = o->kv && strcmp(o->kv, "int8") == 0;
+    if (o->kv && !kv_int8 && strcmp(o->kv, "as is") != 0)
+        return err_set(err, -EINVAL, "Unknown way to keep keys and values \"%s\"; expected as is or int8.",
+                       o->kv);
+    if (kv_int8 && !m->b->kv_alloc_int8)
+        return err_set(err, -ENOTSUP, "Keys and values are kept as int8 in the precision bf16 only, and this is "
+                       "f32.");
     m->b->pack_as = is_packed ? WEIGHT_INT8 : WEIGHT_F32;
     if (c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0)
         return r;
@@ -110,6 +117,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     size_t vision_bytes = l.bytes;
     if ((r = lm_load(&m->lm, c, n_ctx, &l, err)) < 0)
         return r;
+    m->lm.kv_int8 = kv_int8;
     m->b->pack_as = WEIGHT_F32; /* adapters stay as they are */
     if ((r = adapter_open_all(m, o, err)) < 0)
         return r;

@@ -40,6 +40,9 @@ struct vlm_options {
      * are in the file; for a GGUF model of quantised types, unless the precision is said, as int8, or as
      * they are packed there. */
     const char *weights;
+    /* How keys and values are kept: "as is" (in the precision), NULL: so, or "int8" (a scale for each row of a
+     * head; half of bf16, which must be the precision). */
+    const char *kv;
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;
     const char *mmproj;  /* the vision tower of a GGUF model, NULL: the *mmproj*.gguf beside it */

@@ -31,6 +31,7 @@ static const struct {
     {"adapter", "[NAME=]DIR", "a LoRA adapter that requests choose by name; may be given again"},
     {"no-think-by", "WAY", "how the model is told not to think: suffix, prefill or none (default by name)"},
     {"weights", "W", "of the model in memory: int8 or int4 (default as they are in the file)"},
+    {"kv", "W", "of keys and values: int8, half the memory (default in the precision)"},
     {"dry-run", NULL, "list input events instead of sending them"},
     {"no-browser-approval", NULL, "take approvals from programs only"},
     {"log-level", "LEVEL", "error, warn, info (default) or debug"},
@@ -120,6 +121,8 @@ static int read_options(int argc, char **argv, struct loop_options *o)
             o->agent.precision = optarg;
         if (strcmp(name, "weights") == 0)
             o->agent.weights = optarg;
+        if (strcmp(name, "kv") == 0)
+            o->agent.kv = optarg;
         if (strcmp(name, "lora") == 0)
             o->agent.lora_dir = optarg;
         if (strcmp(name, "adapter") == 0) {

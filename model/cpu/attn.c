@@ -30,6 +30,8 @@ void cpu_kv_done(struct backend *b, struct kv_store *kv)
     free(kv->k);
     free(kv->v);
     free(kv->scales);
+    free(kv->k_scale);
+    free(kv->v_scale);
     memset(kv, 0, sizeof(*kv));
 }
 

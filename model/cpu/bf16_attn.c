@@ -63,12 +63,43 @@ struct state {
     uint16_t q[BACKEND_MAX_D_HEAD * LANES];                             /* [d / 2, 16 QV, 2] */
     uint16_t p[(KV_BLOCK + STEP) * LANES];                              /* [keys / 2, 16 QV, 2] */
     float o[(BACKEND_MAX_D_HEAD + STEP) * LANES] __attribute__((aligned(64))); /* [d, 16 QV] */
+    /* Of a store in int8, instead of k and v; the block at hand is widened to wide_k and wide_v. */
+    const int8_t *k8, *v8;
+    const float *k_scale, *v_scale; /* [n_cap] */
+    uint16_t wide_k[KV_BLOCK * BACKEND_MAX_D_HEAD];
+    uint16_t wide_v[(BACKEND_MAX_D_HEAD + STEP) * KV_BLOCK];
 };
+
+/* n bytes times a scale each; at most 16. */
+INLINE void widen(__mmask16 some, const int8_t *src, __m512 scale, uint16_t *dst)
+{
+    __m512 x = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(some, src)));
+
+    _mm256_mask_storeu_epi16(dst, some, (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(x, scale)));
+}
+
+/* What is behind n_keys is widened too and never used. */
+static void widen_block(struct state *s, int k0, int n_keys)
+{
+    for (int i = 0; i < n_keys; i++) {
+        const int8_t *k = s->k8 + (size_t)(k0 + i) * (size_t)s->d;
+        __m512 scale = _mm512_set1_ps(s->k_scale[k0 + i]);
+        for (int j = 0; j < s->d; j += 16)
+            widen(s->d - j < 16 ? (__mmask16)((1 << (s->d - j)) - 1) : 0xffff, k + j, scale,
+                  s->wide_k + i * s->d + j);
+    }
+    const int8_t *v = s->v8 + (size_t)k0 * (size_t)s->d_rows;
+    for (int i = 0; i < n_keys; i += 16) {
+        __m512 scale = _mm512_loadu_ps(s->v_scale + k0 + i);
+        for (int j = 0; j < s->d; j++)
+            widen(0xffff, v + j * KV_BLOCK + i, scale, s->wide_v + j * KV_BLOCK + i);
+    }
+}
 
 /* Adds the keys from..to-1 of the block at k0 to the sums of all rows; `from` is even. */
 INLINE void weigh(const int QV, struct state *s, int k0, int from, int to)
 {
-    const uint16_t *block = s->v + (size_t)(k0 / KV_BLOCK) * (size_t)s->d_rows * KV_BLOCK;
+    const uint16_t *block = s->v8 ? s->wide_v : s->v + (size_t)k0 * (size_t)s->d_rows;
     int n2 = (to - from + 1) / 2;
 
     for (int row = 0; row < s->d_rows; row += STEP) {
@@ -127,8 +158,11 @@ INLINE void run(const int QV, struct state *s, int k_end, int all_see)
     for (int k0 = s->k_begin / KV_BLOCK * KV_BLOCK; k0 < k_end; k0 += KV_BLOCK) {
         int from = k0 > s->k_begin ? k0 : s->k_begin / STEP * STEP;
         int to = k0 + KV_BLOCK < k_end ? k0 + KV_BLOCK : k_end;
+        const uint16_t *keys = s->k8 ? s->wide_k : s->k + (size_t)k0 * (size_t)s->d;
+        if (s->k8)
+            widen_block(s, k0, ROUND_UP(to - k0, STEP));
         for (int key = from; key < to; key += STEP) {
-            const uint16_t *k = s->k + (size_t)key * (size_t)s->d, *q = s->q;
+            const uint16_t *k = keys + (size_t)(key - k0) * (size_t)s->d, *q = s->q;
             __m512 acc[STEP][3], most[3];
             UNROLL for (int i = 0; i < STEP; i++) UNROLL for (int l = 0; l < QV; l++)
                 acc[i][l] = _mm512_setzero_ps();
@@ -208,8 +242,14 @@ void bf16_attend(const struct attend *a, const struct attend_tile *t)
     s.d = d;
     s.d_rows = ROUND_UP(d, STEP);
     s.k_begin = t->k_begin;
-    s.k = (const uint16_t *)kv->k + (size_t)hk * (size_t)kv->n_cap * (size_t)d;
-    s.v = (const uint16_t *)kv->v + (size_t)hk * (size_t)kv->n_cap * (size_t)s.d_rows;
+    size_t row = (size_t)hk * (size_t)kv->n_cap;
+    bool is_int8 = kv->k_scale != NULL;
+    s.k = is_int8 ? NULL : (const uint16_t *)kv->k + row * (size_t)d;
+    s.v = is_int8 ? NULL : (const uint16_t *)kv->v + row * (size_t)s.d_rows;
+    s.k8 = is_int8 ? (const int8_t *)kv->k + row * (size_t)d : NULL;
+    s.v8 = is_int8 ? (const int8_t *)kv->v + row * (size_t)s.d_rows : NULL;
+    s.k_scale = is_int8 ? kv->k_scale + row : NULL;
+    s.v_scale = is_int8 ? kv->v_scale + row : NULL;
     for (int l = 0; l < width; l++) {
         int i = l / t->n_heads, h = t->head + l % t->n_heads;
         uint16_t *to = s.q + 2 * l;

@@ -6,6 +6,7 @@
  * it; with few rows they are rounded first and the panels are spread over the threads. */
 #include "model/cpu/bf16.h"
 
+#include <math.h>
 #include <string.h>
 
 #define CHUNK_ROWS 96
@@ -243,6 +244,32 @@ void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct 
     *ret = kv;
 }
 
+void bf16_kv_alloc_int8(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret)
+{
+    struct kv_store kv = {.n_head = n_head, .d_head = d_head, .n_cap = ROUND_UP(n_cap, KV_BLOCK)};
+    size_t rows = (size_t)n_head * (size_t)kv.n_cap, n_s = rows * sizeof(float);
+    size_t n_k = rows * (size_t)d_head, n_v = rows * (size_t)ROUND_UP(d_head, 8);
+
+    kv.k = mem_aligned(n_k);
+    kv.v = mem_aligned(n_v);
+    kv.k_scale = mem_aligned(n_s);
+    kv.v_scale = mem_aligned(n_s);
+    kv.n_bytes = n_k + n_v + 2 * n_s;
+    *ret = kv;
+}
+
+/* n values, `step` bytes apart in dst; returns their scale. */
+static float round_to_int8(int n, const float *src, int8_t *dst, int step)
+{
+    float most = 0;
+    for (int i = 0; i < n; i++)
+        most = MAX(most, fabsf(src[i]));
+    float f = most > 0 ? 127 / most : 0;
+    for (int i = 0; i < n; i++)
+        dst[i * step] = (int8_t)(src[i] * f + (src[i] < 0 ? -0.5f : 0.5f));
+    return most / 127;
+}
+
 struct put {
     const struct bf16_kernels *kern;
     struct kv_store *kv;
@@ -252,6 +279,28 @@ struct put {
 };
 
 /* The positions of one block: two tasks never write to the same pair. */
+static void put_int8_task(void *ctx, int task)
+{
+    const struct put *p = ctx;
+    struct kv_store *kv = p->kv;
+    int block = p->pos / KV_BLOCK + task, d = kv->d_head, d_rows = ROUND_UP(d, 8);
+    int begin = MAX(p->pos, block * KV_BLOCK), end = MIN(p->pos + p->n, (block + 1) * KV_BLOCK);
+
+    for (int h = 0; h < kv->n_head; h++) {
+        size_t row = (size_t)h * (size_t)kv->n_cap;
+        int8_t *to_v = (int8_t *)kv->v + (row + (size_t)block * KV_BLOCK) * (size_t)d_rows;
+        for (int pos = begin; pos < end; pos++) {
+            size_t from = (size_t)(pos - p->pos) * p->ld + (size_t)h * (size_t)d;
+            int8_t *to_k = (int8_t *)kv->k + (row + (size_t)pos) * (size_t)d;
+            kv->k_scale[row + (size_t)pos] = round_to_int8(d, p->k + from, to_k, 1);
+            kv->v_scale[row + (size_t)pos] =
+                round_to_int8(d, p->v + from, to_v + pos % KV_BLOCK, KV_BLOCK);
+        }
+        if (end % 2 == 1) /* as in put_task() */
+            kv->v_scale[row + (size_t)end] = 0;
+    }
+}
+
 static void put_task(void *ctx, int task)
 {
     const struct put *p = ctx;
@@ -283,7 +332,8 @@ void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const f
     struct put p = {c->bf16, kv, k, v, ld, n, pos};
 
     if (n > 0)
-        pool_run(c->pool, (pos + n - 1) / KV_BLOCK - pos / KV_BLOCK + 1, put_task, &p);
+        pool_run(c->pool, (pos + n - 1) / KV_BLOCK - pos / KV_BLOCK + 1,
+                 kv->k_scale ? put_int8_task : put_task, &p);
 }
 
 struct job {

@@ -393,6 +393,7 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
         .weight_pack = pack,
         .weight_done = cpu_weight_done,
         .kv_alloc = c->bf16 ? bf16_kv_alloc : cpu_kv_alloc,
+        .kv_alloc_int8 = c->bf16 ? bf16_kv_alloc_int8 : NULL,
         .kv_alloc_bytes = q8_kv_alloc,
         .kv_done = cpu_kv_done,
         .linear = linear,

@@ -66,6 +66,7 @@ void bf16_linear(struct backend *b, const struct weight *w, const float *x, size
 void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                        float *out, size_t ld_out);
 void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
+void bf16_kv_alloc_int8(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
 void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
                  int n, int pos);
 void bf16_run_attend(struct backend *b, const struct attend *a);
