@@ -74,6 +74,10 @@ function onVerdict(params) {
     return;
   question = {task: params.task, step: params.step, hash: params.hash};
   $('approvalwhat').textContent = steps.title(params);
+  $('approvaltext').textContent = steps.text(params);
+  $('approvaltext').hidden = !steps.text(params);
+  $('approvalwindow').textContent = params.window_title || params.window_class
+    ? `in the window “${params.window_title ?? ''}” (${params.window_class ?? ''})` : 'in no window';
   $('approvalwhy').textContent = String(params.reason ?? '');
   $('approvalhash').textContent = String(params.hash).slice(0, 16);
   show();

@@ -127,6 +127,7 @@ export class Steps {
   action(params) {
     const card = this.card(params);
     card.title.textContent = String(params.describe ?? params.action?.action ?? '');
+    card.text = typeof params.action?.text === 'string' ? params.action.text : '';
     card.figure.querySelector('svg')?.remove();
     if (card.screen && isPoint(params.point))
       card.figure.append(overlay(card.screen, params.point, params.end, card.part));
@@ -159,6 +160,11 @@ export class Steps {
   note(card, text) {
     card.note.textContent = text;
     card.note.hidden = !text;
+  }
+
+  // The whole text that would be typed.
+  text(params) {
+    return this.cards.get(params.step)?.text ?? '';
   }
 
   title(params) {

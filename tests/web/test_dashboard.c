@@ -198,12 +198,18 @@ static void check_late(void)
                                  "\"Fill in the form\",\"step\":3}"));
     web_server_say(NOTE("see", "{\"task\":7,\"step\":3,\"url\":\"/task/7/1-before.png\",\"w\":800,"
                                "\"h\":500,\"screen\":{\"x\":0,\"y\":0,\"w\":800,\"h\":500}}"));
-    web_server_say(NOTE("action", "{\"task\":7,\"step\":3,\"action\":{\"action\":\"click\"},"
-                                  "\"describe\":\"click at 10,20\",\"point\":[10,20],\"end\":null}"));
+    web_server_say(NOTE("action", "{\"task\":7,\"step\":3,\"action\":{\"action\":\"input\","
+                                  "\"text\":\"rm -r <b>all</b>\\nyes\"},\"describe\":\"type 20 "
+                                  "characters\",\"point\":null,\"end\":null}"));
     web_server_say(NOTE("verdict", "{\"task\":7,\"step\":3,\"verdict\":\"confirm\",\"rule\":\"r\","
-                                   "\"reason\":\"The rule asks you\",\"hash\":\"def456\"}"));
+                                   "\"reason\":\"The rule asks you\",\"hash\":\"def456\","
+                                   "\"window_class\":\"XTerm\",\"window_title\":\"<i>root</i>\"}"));
     expect("the question", "!document.querySelector('#approval').hidden && document.querySelector("
-                           "'#approvalwhat').textContent.includes('click at 10,20')");
+                           "'#approvalwhat').textContent.includes('type 20')");
+    expect("all that a yes would be for", "document.querySelector('#approvaltext').textContent === "
+           "'rm -r <b>all</b>\\nyes' && document.querySelector('#approvalwindow').textContent.includes("
+           "'<i>root</i>') && !document.querySelector('#approval i, #approval b')");
+    shoot("late.b64");
     expect("deny has the focus", "document.activeElement === document.querySelector('#deny')");
     expect("deny", "(document.querySelector('#deny').click(), true)");
     expect_asked("deny", "{\"task\":7,\"step\":3,\"hash\":\"def456\"}");
@@ -220,7 +226,7 @@ static void check_page(int port)
              json_string_value(json_object_get(r, "sessionId")) ?
              json_string_value(json_object_get(r, "sessionId")) : "");
     json_decref(r);
-    resize(1280, 900);
+    resize(1440, 900);
     expect("connected and idle", "document.querySelector('#state').textContent === 'idle'");
     expect("the live picture", "!document.querySelector('#live').hidden");
     expect("start", "(() => { document.querySelector('#goal').value = 'Fill in'; "
@@ -232,12 +238,12 @@ static void check_page(int port)
            "document.querySelector('#step-1 .title').textContent === 'click at 640,160 <b>now</b>'");
     expect("reasoning, as text", "document.querySelector('#step-1 .words').textContent.endsWith("
                                  "' is the name.') && !document.querySelector('#steps img[src=x]')");
-    expect("the point at 1280", RING_IS_RIGHT);
-    check_fits("no sideways scrolling at 1280");
+    expect("the point at 1440", RING_IS_RIGHT);
+    check_fits("no sideways scrolling at 1440");
     shoot("wide.b64");
-    resize(420, 900);
-    expect("the point at 420", RING_IS_RIGHT);
-    check_fits("no sideways scrolling at 420");
+    resize(390, 844);
+    expect("the point at 390", RING_IS_RIGHT);
+    check_fits("no sideways scrolling at 390");
     shoot("narrow.b64");
     expect("approve", "(document.querySelector('#approve').click(), true)");
     expect_asked("approve", "{\"task\":7,\"step\":1,\"hash\":\"abc123\"}");
@@ -250,11 +256,14 @@ static void check_page(int port)
     expect("stop", "!document.querySelector('#stop').disabled && "
                    "(document.querySelector('#stop').click(), true)");
     expect_asked("stop", "dashboard");
-    resize(1280, 900);
+    resize(1440, 900);
     json_decref(cdp("Emulation.setEmulatedMedia",
                     json_pack("{s:[{s:s, s:s}]}", "features", "name", "prefers-color-scheme", "value",
                               "dark")));
-    shoot("dark.b64");
+    shoot("wide-dark.b64");
+    resize(390, 844);
+    check_fits("no sideways scrolling in the dark");
+    shoot("narrow-dark.b64");
     check_late();
 }
 
