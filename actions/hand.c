@@ -5,8 +5,8 @@
  * What is held is written down before the press goes out and struck off after the release, so the
  * list is never too short: releasing a key that is up does no harm, forgetting one does. Before
  * each key the keyboard's state is asked for (one round trip, which also paces us to the server):
- * if a program switched the group it is locked again for the rest, if a person pressed a modifier
- * the plan breaks off.
+ * if somebody switched the group or toggled Caps or Num Lock, it is put right for the rest of the text and
+ * their choice is kept for the end; if a person holds a modifier the plan breaks off.
  *
  * XTEST only, through libxdo for the pointer: events made with XSendEvent are ignored by many
  * toolkits. libxdo's waits and its typing are not used (docs/typing.md says why). */
@@ -27,7 +27,7 @@ int hand_open(const struct hand_options *o, struct hand **ret, struct err *err)
     h->o.display = mem_strdup(o->display);
     h->o.key_delay_us = o->key_delay_us > 0 ? MIN(o->key_delay_us, 1000000) : 4000;
     h->o.press_us = o->press_us > 0 ? MIN(o->press_us, 1000000) : 30000;
-    h->want_group = h->saved_group = -1;
+    h->want_group = h->saved_group = h->our_group = -1;
     h->panic_fd = -1;
     int rc = h->o.dry ? 0 : hand_x_open(h, err);
     if (rc) {
@@ -196,13 +196,32 @@ static void lock_group(struct hand *h, int group)
 {
     XkbStateRec s;
     memset(&s, 0, sizeof(s));
-    if (XkbGetState(h->dpy, XkbUseCoreKbd, &s) != Success || s.group == group)
+    if (XkbGetState(h->dpy, XkbUseCoreKbd, &s) != Success)
         return;
-    XkbLockGroup(h->dpy, XkbUseCoreKbd, (unsigned)(group - s.base_group - s.latched_group) & 3);
+    if (h->our_group >= 0 && s.locked_group != h->our_group)
+        h->saved_group = s.locked_group;
+    if (s.group != group) {
+        XkbLockGroup(h->dpy, XkbUseCoreKbd, (unsigned)(group - s.base_group - s.latched_group) & 3);
+        XkbGetState(h->dpy, XkbUseCoreKbd, &s); /* the server may have wrapped it */
+    }
+    h->our_group = s.locked_group;
+}
+
+static void hold_locks(struct hand *h)
+{
+    XkbStateRec s;
+    memset(&s, 0, sizeof(s));
+    if (XkbGetState(h->dpy, XkbUseCoreKbd, &s) != Success)
+        return;
+    unsigned changed = (s.locked_mods ^ h->want_locks) & HAND_LOCKS;
+    if (!changed)
+        return;
+    h->toggled ^= changed;
+    XkbLockModifiers(h->dpy, XkbUseCoreKbd, changed, h->want_locks);
     XSync(h->dpy, False);
 }
 
-/* The keyboard before a key goes down: nobody else's modifiers, our group. */
+/* The keyboard before a key goes down: nobody else's modifiers, our group, our locks. */
 static int check_keyboard(struct hand *h, struct err *err)
 {
     if (h->o.dry)
@@ -212,6 +231,8 @@ static int check_keyboard(struct hand *h, struct err *err)
         return rc;
     if (h->want_group >= 0)
         lock_group(h, h->want_group);
+    if (h->holds_locks)
+        hold_locks(h);
     return h->dead ? hand_x_dead(h, err) : 0;
 }
 
@@ -227,7 +248,7 @@ static void play_group(struct hand *h, int group)
                 XkbLockGroup(h->dpy, XkbUseCoreKbd, (unsigned)h->saved_group);
             XSync(h->dpy, False);
         }
-        h->saved_group = -1;
+        h->saved_group = h->our_group = -1;
         return;
     }
     h->want_group = group;
@@ -242,11 +263,14 @@ static void play_group(struct hand *h, int group)
 static void play_locks(struct hand *h, unsigned mask, bool take)
 {
     if (!take) {
-        if (h->saved_locks && !h->o.dry && !h->dead) {
-            XkbLockModifiers(h->dpy, XkbUseCoreKbd, h->saved_locks, h->saved_locks);
+        unsigned give = h->saved_locks | h->toggled;
+        if (give && !h->o.dry && !h->dead) {
+            XkbLockModifiers(h->dpy, XkbUseCoreKbd, give,
+                             h->saved_locks ^ (h->toggled & (h->saved_locks | ~h->want_locks)));
             XSync(h->dpy, False);
         }
-        h->saved_locks = 0;
+        h->saved_locks = h->toggled = 0;
+        h->holds_locks = false;
         return;
     }
     h->saved_locks = mask;

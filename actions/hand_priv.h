@@ -25,6 +25,8 @@
 #define HAND_MAX_HELD 16
 #define HAND_MAX_SPARE 128
 
+#define HAND_LOCKS (LockMask | Mod2Mask) /* Caps and Num */
+
 enum event_kind { EVENT_MOVE, EVENT_BUTTON, EVENT_KEY, EVENT_GROUP, EVENT_LOCKS, EVENT_KEYS };
 
 /* EVENT_MOVE a=x b=y · EVENT_BUTTON a=button b=down · EVENT_KEY a=keycode b=down ·
@@ -90,7 +92,11 @@ struct hand {
     unsigned held_mods;   /* real modifiers of the held keys */
     int want_group;       /* -1: do not care */
     int saved_group;      /* locked group to give back, -1 none */
+    int our_group;        /* locked group as we left it: another one is somebody's choice; -1 */
     unsigned saved_locks; /* locked modifiers to give back */
+    bool holds_locks;     /* a text counts on want_locks */
+    unsigned want_locks;  /* of HAND_LOCKS */
+    unsigned toggled;     /* of HAND_LOCKS: by a person meanwhile, to be so in the end */
     struct screen_pt at_px;
 
     struct str log;

@@ -278,7 +278,7 @@ int hand_expand_keys(struct hand *h, struct err *err)
         return rc;
 
     h->want_group = k.group; /* and stays, whatever others do meanwhile */
-    unsigned locks = k.locked & (LockMask | Mod2Mask);
+    unsigned locks = k.locked & HAND_LOCKS;
     if (locks && !h->is_chord) {
         struct keyboard unlocked = {k.group, k.locked & ~locks};
         int with = missing(h, h->want_at, &k, syms, HAND_MAX_SPARE, &end);
@@ -299,6 +299,8 @@ int hand_expand_keys(struct hand *h, struct err *err)
                                          "chord");
         settle_us = HAND_SETTLE_MAP_US;
     }
+    h->holds_locks = !h->is_chord && !h->o.dry;
+    h->want_locks = k.locked & HAND_LOCKS;
     if (h->is_chord) {
         rc = expand_chord(h, &k, settle_us, err);
         if (rc)

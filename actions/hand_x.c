@@ -266,7 +266,8 @@ int hand_x_busy(struct hand *h, struct err *err)
         unsigned mask;
         const char *name;
     } mods[] = {{ShiftMask, "Shift"}, {ControlMask, "Control"}, {Mod1Mask, "Alt"},
-                {Mod4Mask, "Super"},  {Mod5Mask, "AltGr"},      {Mod3Mask, "Mod3"}};
+                {Mod4Mask, "Super"},  {Mod5Mask, "AltGr"},      {Mod3Mask, "Mod3"},
+                {LockMask, "Caps Lock"}};
     static const struct {
         unsigned mask;
         const char *name;

@@ -13,6 +13,7 @@
 #include <X11/Xutil.h>
 #include <X11/extensions/XTest.h>
 #include <X11/keysym.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -302,6 +303,96 @@ static void test_group_switched_in_the_middle(void **unused)
     str_done(&got);
 }
 
+/* A person toggles Caps Lock, Num Lock and the layout under way, with their keys and by a program:
+ * the text is right, and in the end the keyboard is as they left it. */
+static void test_locks_toggled_in_the_middle(void **unused)
+{
+    static const struct state plain = {"us,ru", "us,ru"}, caps = {"de", "de", .caps = true},
+                              group2 = {"us,ru", "us,ru", .group = 1};
+    static const struct {
+        const struct state *state;
+        int n_toggles;
+        unsigned locks; /* in the end */
+        int group;
+        bool by_key; /* a real press and release of the Caps Lock key */
+    } rows[] = {{&plain, 1, LockMask, 0, false},  {&plain, 1, LockMask, 0, true},
+                {&plain, 2, 0, 0, false},         {&caps, 1, 0, 0, false},
+                {&caps, 1, 0, 0, true},           {&caps, 2, LockMask, 0, true},
+                {&plain, 3, LockMask, 1, false},  {&group2, 1, LockMask, 1, false}};
+    static char text[] = "Hello World, ABC abc 123; grüße, снова Latin";
+    struct client c = client_start();
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct hand_options o = {0};
+        struct hand *h = NULL;
+        struct str got = {0};
+        struct action a = {.kind = ACTION_INPUT, .text = text};
+        XkbStateRec after;
+        int64_t next = 0;
+        int n = 0, n_toggles = 0;
+        apply(rows[i].state);
+        assert_int_equal(hand_open(&o, &h, NULL), 0);
+        assert_int_equal(hand_begin(h, &a, NULL), 0);
+        unsigned locked = rows[i].state->caps ? LockMask : 0;
+        while (hand_tick(h, clock_now_us(), &next, NULL) == 1) {
+            if (++n % 9 == 0 && n_toggles < rows[i].n_toggles) {
+                n_toggles++;
+                locked ^= LockMask;
+                if (rows[i].by_key) {
+                    XTestFakeKeyEvent(dpy, 66, True, 0);
+                    XTestFakeKeyEvent(dpy, 66, False, 0);
+                } else {
+                    XkbStateRec s;
+                    XkbGetState(dpy, XkbUseCoreKbd, &s);
+                    XkbLockModifiers(dpy, XkbUseCoreKbd, LockMask, ~s.locked_mods & LockMask);
+                    if (n_toggles == rows[i].n_toggles)
+                        XkbLockGroup(dpy, XkbUseCoreKbd, (unsigned)rows[i].group);
+                }
+                XSync(dpy, False);
+            }
+            sleep_until(next);
+        }
+        XkbGetState(dpy, XkbUseCoreKbd, &after);
+        client_take(&c, &got);
+        hand_close(h);
+        assert_int_equal(n_toggles, rows[i].n_toggles);
+        if (strcmp(str_cstr(&got), text) != 0)
+            fail_msg("row %zu: typed %s, read %s", i, text, str_cstr(&got));
+        if ((after.locked_mods & LockMask) != rows[i].locks || after.locked_group != rows[i].group)
+            fail_msg("row %zu: locks %x group %d; expected %x and %d", i, after.locked_mods,
+                     after.locked_group, rows[i].locks, rows[i].group);
+        str_done(&got);
+    }
+    client_stop(&c);
+}
+
+/* While the key is down Caps is on whatever we lock: the text waits, or breaks off and says so. */
+static void test_a_held_caps_lock_is_told(void **unused)
+{
+    static const struct state plain = {"us", "us"};
+    static char text[] = "hello world";
+    struct hand_options o = {0};
+    struct hand *h = NULL;
+    struct action a = {.kind = ACTION_INPUT, .text = text};
+    struct err err = {0};
+    int64_t next = 0;
+    int n = 0, rc;
+    apply(&plain);
+    assert_int_equal(hand_open(&o, &h, NULL), 0);
+    assert_int_equal(hand_begin(h, &a, NULL), 0);
+    while ((rc = hand_tick(h, clock_now_us(), &next, &err)) == 1) {
+        if (++n == 9) {
+            XTestFakeKeyEvent(dpy, 66, True, 0);
+            XSync(dpy, False);
+        }
+        sleep_until(next);
+    }
+    XTestFakeKeyEvent(dpy, 66, False, 0);
+    XSync(dpy, False);
+    hand_close(h);
+    assert_int_equal(rc, -EBUSY);
+    assert_non_null(strstr(err.text, "the Caps Lock key is held down"));
+}
+
 /* real programs */
 
 static Window new_window(pid_t pid)
@@ -475,6 +566,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_group_switched_in_the_middle),
+        cmocka_unit_test(test_locks_toggled_in_the_middle),
+        cmocka_unit_test(test_a_held_caps_lock_is_told),
         cmocka_unit_test(test_programs),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
