@@ -5,8 +5,8 @@
  * What is held is written down before the press goes out and struck off after the release, so the
  * list is never too short: releasing a key that is up does no harm, forgetting one does. Before
  * each key the keyboard's state is asked for (one round trip, which also paces us to the server):
- * if somebody switched the group or toggled Caps or Num Lock, it is put right for the rest of the text and
- * their choice is kept for the end; if a person holds a modifier the plan breaks off.
+ * if somebody switched the group or toggled Caps or Num Lock, it is put right for the rest of the
+ * text and their choice is kept for the end; if a person holds a modifier the plan breaks off.
  *
  * XTEST only, through libxdo for the pointer: events made with XSendEvent are ignored by many
  * toolkits. libxdo's waits and its typing are not used (docs/typing.md says why). */

@@ -47,12 +47,12 @@ void agent_close(struct agent *a);
 /* Runs everything that is due. Returns the time (clock_now_us) at which it wants to be called
  * again at the latest, or -1 for "only when woken or when agent_fd() is readable". */
 int64_t agent_service(struct agent *a, int64_t now_us);
-/* The X connection's descriptor, -1 while the display is away (then a timer reconnects). */
-/* Reads the policy again, from the file that the options or the user's folder name. It counts from the
- * next verdict on, also for an action that is approved later. On failure the old one stays; both are
- * told to all clients. */
+/* Reads the policy again, from the file that the options or the user's folder name. It counts from
+ * the next verdict on, also for an action that is approved later. On failure the old one stays; both
+ * are told to all clients. */
 int agent_reload(struct agent *a, struct err *err);
 
+/* The X connection's descriptor, -1 while the display is away (then a timer reconnects). */
 int agent_fd(const struct agent *a);
 
 /* Answers one request of docs/protocol.md. `reply` is called once, now or later, on the loop

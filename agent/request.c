@@ -208,7 +208,8 @@ static void do_screenshot(struct agent *a, const struct request *r)
 int request_adapter(struct agent *a, json_t *params, const char **ret_name, float *ret_scale,
                     struct err *err)
 {
-    json_t *name = json_object_get(params, "adapter"), *scale = json_object_get(params, "adapter_scale");
+    json_t *name = json_object_get(params, "adapter");
+    json_t *scale = json_object_get(params, "adapter_scale");
     if (name && !json_is_string(name))
         return err_set(err, -EINVAL, "adapter must be a name");
     if (scale && !json_is_number(scale))

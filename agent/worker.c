@@ -1,9 +1,9 @@
 /* Takes a picture and a text, gives back an answer: cut, encode, generate. The loop thread never
  * touches the model; a cancelled job still answers, marked so.
  *
- * Several jobs are on their way at once, each in a look of its own, and write together (model/batch.c):
- * one turn of the batch, then a look into the mailbox. A short question that comes while a step is
- * thought about joins it and is answered first. */
+ * Several jobs are on their way at once, each in a look of its own, and write together
+ * (model/batch.c): one turn of the batch, then a look into the mailbox. A short question that comes
+ * while a step is thought about joins it and is answered first. */
 #include "agent/worker.h"
 #include "actions/action.h"
 #include "actions/grammar.h"

@@ -44,8 +44,8 @@ struct news {
 };
 void news_free(struct news *n);
 
-/* Jobs that run together when nothing else is said, and at most: each keeps the keys and values of its
- * prompt and answer. */
+/* Jobs that run together when nothing else is said, and at most: each keeps the keys and values of
+ * its prompt and answer. */
 #define WORKER_TOGETHER 4
 #define WORKER_TOGETHER_MAX 8
 /* Opens the model on the calling thread, then starts the thread. n_together 0: WORKER_TOGETHER. */

@@ -5,10 +5,13 @@
 #define START_OPTIONS "no-start model lora display policy threads "
 
 const struct command commands[] = {
-    {"do", "GOAL", START_OPTIONS "json dry-run no-think max-steps max-seconds approve view window adapter",
+    {"do", "GOAL",
+     START_OPTIONS "json dry-run no-think max-steps max-seconds approve view window adapter",
      "carry out a task and show each step", cmd_do},
-    {"ground", "TARGET", START_OPTIONS "json zoom view window adapter", "where on the screen is it? prints x,y", cmd_ground},
-    {"ask", "QUESTION", START_OPTIONS "json view window adapter", "ask the model about the screen", cmd_ask},
+    {"ground", "TARGET", START_OPTIONS "json zoom view window adapter",
+     "where on the screen is it? prints x,y", cmd_ground},
+    {"ask", "QUESTION", START_OPTIONS "json view window adapter",
+     "ask the model about the screen", cmd_ask},
     {"shot", "FILE", START_OPTIONS "json cursor", "save a screenshot as PNG", cmd_shot},
     {"watch", NULL, "json", "follow what the daemon does", cmd_watch},
     {"stop", NULL, "json", "stop the running task, release all keys", cmd_stop},

@@ -112,8 +112,8 @@ void speech_begin(struct vlm *m, struct speech *s, const struct prompt *p);
  * reply is over. */
 int speech_take(struct vlm *m, struct speech *s, float *rows, int max_guess,
                 const atomic_bool *cancel, struct err *err);
-/* One pass for the ids of n speeches, BACKEND_FEW_ROWS together at most; their rows are in m->logits, one
- * speech behind the other. */
+/* One pass for the ids of n speeches, BACKEND_FEW_ROWS together at most; their rows are in
+ * m->logits, one speech behind the other. */
 int speech_step(struct vlm *m, struct speech *const *s, int n, const atomic_bool *cancel,
                 struct err *err);
 /* What was said may be repeated by the next. */

@@ -159,8 +159,8 @@ void ws_notify(struct loop *l, const char *method, json_t *params)
 
 static void send_error(struct client *c, json_t *id, int code, const char *text)
 {
-    send_json(c, json_pack("{s:s, s:O, s:{s:i, s:o}}", "jsonrpc", "2.0", "id", id ? id : json_null(),
-                           "error", "code", code, "message", text_json(text)));
+    send_json(c, json_pack("{s:s, s:O, s:{s:i, s:o}}", "jsonrpc", "2.0", "id",
+                           id ? id : json_null(), "error", "code", code, "message", text_json(text)));
 }
 
 static void send_result(struct client *c, json_t *id, json_t *result)

@@ -59,7 +59,8 @@ static void questions_join_the_step(void **state)
     ask(&alone, "ground", "target", "the button");
     assert_true(driver_until(&d, alone_answered, 60));
 
-    static const char *const methods[][2] = {{"start", "goal"}, {"ground", "target"}, {"ask", "question"}};
+    static const char *const methods[][2] = {
+        {"start", "goal"}, {"ground", "target"}, {"ask", "question"}};
     for (int i = 0; i < 3; i++) {
         assert_int_equal(driver_ask(&d, AGENT_PROGRAM, methods[i][0],
                                     json_pack("{s:s, s:s}", methods[i][1], "x", "adapter", "mine")),

@@ -332,11 +332,9 @@ static void test_locks_toggled_in_the_middle(void **unused)
         apply(rows[i].state);
         assert_int_equal(hand_open(&o, &h, NULL), 0);
         assert_int_equal(hand_begin(h, &a, NULL), 0);
-        unsigned locked = rows[i].state->caps ? LockMask : 0;
         while (hand_tick(h, clock_now_us(), &next, NULL) == 1) {
             if (++n % 9 == 0 && n_toggles < rows[i].n_toggles) {
                 n_toggles++;
-                locked ^= LockMask;
                 if (rows[i].by_key) {
                     XTestFakeKeyEvent(dpy, 66, True, 0);
                     XTestFakeKeyEvent(dpy, 66, False, 0);

@@ -42,7 +42,7 @@ static uint64_t submit_kind(int i)
 
 #define N_JOBS 10
 
-/* Takes news until n jobs have had their last word, in `last` by the order in which they were asked. */
+/* Takes news until n jobs have had their last word, in `last` by the order of asking. */
 static void collect(const uint64_t *jobs, int n, struct news **last, char *order)
 {
     int64_t until = clock_now_us() + 120000000;
