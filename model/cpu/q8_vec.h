@@ -63,25 +63,19 @@ INLINE vi larger(vi a, vi b)
     return (a & m) | (b & ~m);
 }
 
-static float most_of(const float *x)
+#ifndef OWN_LANES
+INLINE int32_t most_of(vi v)
 {
-    vi top[4] = {{0}, {0}, {0}, {0}}; /* positive floats are ordered like their bits */
     int32_t lane[VL];
 
-    for (int i = 0; i < QUANT_BLOCK; i += 4 * VL)
-        UNROLL for (int u = 0; u < 4; u++)
-            top[u] = larger(top[u], (vi)load_f(x + i + u * VL) & 0x7fffffff);
-    top[0] = larger(larger(top[0], top[1]), larger(top[2], top[3]));
-    memcpy(lane, top, sizeof(lane));
+    memcpy(lane, &v, sizeof(lane));
     for (int n = VL / 2; n > 0; n /= 2)
         for (int i = 0; i < n; i++)
             lane[i] = lane[i] > lane[i + n] ? lane[i] : lane[i + n];
-    float most;
-    memcpy(&most, lane, sizeof(most));
-    return most;
+    return lane[0];
 }
 
-static int32_t sum_of(vi v)
+INLINE int32_t sum_of(vi v)
 {
     int32_t lane[VL];
 
@@ -91,30 +85,53 @@ static int32_t sum_of(vi v)
             lane[i] += lane[i + n];
     return lane[0];
 }
+#endif
+
+#define AT_ONCE (4 * VL)
+
+/* One block; n: a multiple of AT_ONCE. */
+INLINE void quantize_block(int n, const float *x, int8_t *q, struct q8_scale *s)
+{
+    vi top[4] = {{0}, {0}, {0}, {0}}; /* positive floats are ordered like their bits */
+    vi sum[4] = {{0}, {0}, {0}, {0}};
+    float most;
+
+    for (int i = 0; i < n; i += AT_ONCE)
+        UNROLL for (int u = 0; u < 4; u++)
+            top[u] = larger(top[u], (vi)load_f(x + i + u * VL) & 0x7fffffff);
+    int32_t bits = most_of(larger(larger(top[0], top[1]), larger(top[2], top[3])));
+    memcpy(&most, &bits, sizeof(most));
+    float f = most > 0 ? 127.0f / most : 0;
+    for (int i = 0; i < n; i += AT_ONCE)
+        UNROLL for (int u = 0; u < 4; u++)
+        {
+            /* adding 1.5 * 2^23 rounds to nearest even */
+            vi v = (vi)(load_f(x + i + u * VL) * f + 12582912.0f) - 0x4b400000;
+            sum[u] += v;
+            *(vb_any *)(q + i + u * VL) = __builtin_convertvector(v, vb_any);
+        }
+    *s = (struct q8_scale){most / 127.0f, sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]))};
+}
 
 static void quantize(int n, const float *src, int8_t *q, struct q8_scale *s)
 {
-    for (int at = 0; at < n; at += QUANT_BLOCK, s++, q += QUANT_BLOCK) {
-        float rest[QUANT_BLOCK];
-        const float *x = src + at;
-        if (n - at < QUANT_BLOCK) {
-            memset(rest + (n - at), 0, sizeof(float) * (size_t)(QUANT_BLOCK - (n - at)));
-            memcpy(rest, x, sizeof(float) * (size_t)(n - at));
-            x = rest;
-        }
-        float most = most_of(x), f = most > 0 ? 127.0f / most : 0;
-        vi sum[4] = {{0}, {0}, {0}, {0}};
-        s->scale = most / 127.0f;
-        for (int i = 0; i < QUANT_BLOCK; i += 4 * VL)
-            UNROLL for (int u = 0; u < 4; u++)
-            {
-                /* adding 1.5 * 2^23 rounds to nearest even */
-                vi v = (vi)(load_f(x + i + u * VL) * f + 12582912.0f) - 0x4b400000;
-                sum[u] += v;
-                *(vb_any *)(q + i + u * VL) = __builtin_convertvector(v, vb_any);
-            }
-        s->sum = sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    int at = 0;
+
+    for (; n - at >= QUANT_BLOCK; at += QUANT_BLOCK)
+        quantize_block(QUANT_BLOCK, src + at, q + at, s++);
+    if (at == n)
+        return;
+    int rest = n - at;
+    float padded[QUANT_BLOCK];
+    if (rest % AT_ONCE == 0) {
+        quantize_block(rest, src + at, q + at, s);
+    } else {
+        memcpy(padded, src + at, sizeof(float) * (size_t)rest);
+        memset(padded + rest, 0, sizeof(float) * (size_t)(QUANT_BLOCK - rest));
+        quantize_block((rest + AT_ONCE - 1) / AT_ONCE * AT_ONCE, padded, q + at, s);
     }
+    for (at += (rest + AT_ONCE - 1) / AT_ONCE * AT_ONCE; at % QUANT_BLOCK; at += AT_ONCE)
+        memset(q + at, 0, AT_ONCE);
 }
 
 static void group_sums(int n, const int8_t *q, int32_t *ret)
@@ -127,79 +144,81 @@ static void group_sums(int n, const int8_t *q, int32_t *ret)
     }
 }
 
-/* The sums of one block, in a function of its own so that nothing else wants its registers. m is a constant
- * after inlining. */
-INLINE void sums_fixed(const int m, int n4, const uint8_t *b, const int8_t *a, size_t ld, int32_t *ret)
+/* One block for m rows and NV vectors of outputs: c = (more ? c : 0) + start + x W^T. In a function of its own
+ * so that nothing else wants its registers. m is a constant after inlining. */
+INLINE void block_fixed(const int m, bool more, const float *start, int n4, const uint8_t *w,
+                        const float *scale, const int8_t *a, size_t ld, const struct q8_scale *s,
+                        size_t ld_s, float *c, size_t ldc)
 {
     vi acc[MR][NV];
+    vf ws[NV], first[NV];
 
-    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < NV; v++) acc[i][v] = (vi){0};
-    for (int j = 0; j < n4; j++, a += 4, b += P * 4) {
-        vi w[NV];
-        UNROLL for (int v = 0; v < NV; v++) w[v] = load_i(b + v * VL * 4);
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < NV; v++)
+        acc[i][v] = (vi){0} - DOT8_OFFSET * s[(size_t)i * ld_s].sum;
+    for (int j = 0; j < n4; j++, a += 4, w += P * 4) {
+        vi b[NV];
+        UNROLL for (int v = 0; v < NV; v++) b[v] = load_i(w + v * VL * 4);
         UNROLL for (int i = 0; i < m; i++)
         {
             vi x = four_of(a + i * ld);
-            UNROLL for (int v = 0; v < NV; v++) DOT8(acc[i][v], w[v], x);
+            UNROLL for (int v = 0; v < NV; v++) DOT8(acc[i][v], b[v], x);
         }
     }
+    UNROLL for (int v = 0; v < NV; v++)
+    {
+        ws[v] = load_f(scale + v * VL);
+        first[v] = start ? load_f(start + v * VL) : (vf){0};
+    }
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < NV; v++)
-        *(vi_any *)(ret + (i * NV + v) * VL) = acc[i][v];
+    {
+        float *to = c + (size_t)i * ldc + v * VL;
+        vf y = to_f(acc[i][v]) * (ws[v] * s[(size_t)i * ld_s].scale) + first[v];
+        store_f(to, more ? y + load_f(to) : y);
+    }
 }
 
-#define SUMS(m)                                                                                    \
-    static __attribute__((noinline)) void sums_##m(int n4, const uint8_t *b, const int8_t *a,      \
-                                                   size_t ld, int32_t *ret)                        \
+#define BLOCK(m)                                                                                   \
+    static __attribute__((noinline)) void block_##m(                                               \
+        bool more, const float *start, int n4, const uint8_t *w, const float *scale,               \
+        const int8_t *a, size_t ld, const struct q8_scale *s, size_t ld_s, float *c, size_t ldc)   \
     {                                                                                              \
-        sums_fixed(m, n4, b, a, ld, ret);                                                          \
+        block_fixed(m, more, start, n4, w, scale, a, ld, s, ld_s, c, ldc);                         \
     }
-SUMS(1)
-SUMS(2)
-SUMS(3)
-SUMS(4)
+BLOCK(1)
+BLOCK(2)
+BLOCK(3)
+BLOCK(4)
 #if MR > 4
-SUMS(5)
-SUMS(6)
-SUMS(7)
-SUMS(8)
-SUMS(9)
-SUMS(10)
-SUMS(11)
-SUMS(12)
+BLOCK(5)
+BLOCK(6)
+BLOCK(7)
+BLOCK(8)
+BLOCK(9)
+BLOCK(10)
+BLOCK(11)
+BLOCK(12)
 #endif
-static void (*const sums[])(int n4, const uint8_t *b, const int8_t *a, size_t ld, int32_t *ret) = {
-    NULL,   sums_1, sums_2, sums_3, sums_4,
+static void (*const blocks[])(bool more, const float *start, int n4, const uint8_t *w,
+                              const float *scale, const int8_t *a, size_t ld,
+                              const struct q8_scale *s, size_t ld_s, float *c, size_t ldc) = {
+    NULL,    block_1, block_2, block_3, block_4,
 #if MR > 4
-    sums_5, sums_6, sums_7, sums_8, sums_9, sums_10, sums_11, sums_12,
+    block_5, block_6, block_7, block_8, block_9, block_10, block_11, block_12,
 #endif
 };
 
 static void tile8(int m, bool add, const float *bias, int n, const uint8_t *w, const int8_t *q,
                   size_t ld, const struct q8_scale *s, size_t ld_s, float *c, size_t ldc)
 {
-    int32_t sum[MR * NV * VL] __attribute__((aligned(64)));
-
     for (; m > 0; m -= MR, q += MR * ld, s += MR * ld_s, c += MR * ldc) {
         int rows = m < MR ? m : MR;
         const uint8_t *block = w;
         for (int at = 0; at < n; at += QUANT_BLOCK, block += QUANT_INT8_BLOCK_BYTES) {
             int n4 = ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + 3) / 4;
-            bool more = add || at > 0;
-            for (int col = 0; col < P; col += NV * VL) {
-                sums[rows](n4, block + P * 4 + col * 4, q + at, ld, sum);
-                UNROLL for (int v = 0; v < NV; v++)
-                {
-                    vf ws = load_f((const float *)block + col + v * VL);
-                    vf start = bias && at == 0 ? load_f(bias + col + v * VL) : (vf){0};
-                    for (int i = 0; i < rows; i++) {
-                        const struct q8_scale *sx = s + (size_t)i * ld_s + at / QUANT_BLOCK;
-                        float *to = c + (size_t)i * ldc + col + v * VL;
-                        vi got = load_i(sum + (i * NV + v) * VL) - DOT8_OFFSET * sx->sum;
-                        vf y = to_f(got) * (ws * sx->scale) + start;
-                        store_f(to, more ? y + load_f(to) : y);
-                    }
-                }
-            }
+            for (int col = 0; col < P; col += NV * VL)
+                blocks[rows](add || at > 0, bias && at == 0 ? bias + col : NULL, n4,
+                             block + P * 4 + col * 4, (const float *)block + col, q + at, ld,
+                             s + at / QUANT_BLOCK, ld_s, c + col, ldc);
         }
     }
 }
