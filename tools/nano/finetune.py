@@ -45,7 +45,7 @@ TARGETS = (
     r'model\.language_model\.layers\.\d+\.(self_attn\.(q_proj|k_proj|v_proj|o_proj)|mlp\.(gate_proj|up_proj|down_proj))'
     r'|model\.visual\.(blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate_proj|up_proj|down_proj))|merger\.mlp\.(0|2))'
 )
-# the first layers of a picture are shared by all programs, so points are looked for in a box of this size
+# a row has a point only: the heads that point are told to look into a box around it, so many pixels to each side
 REACH = 12
 FILES = ('config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json')
 
