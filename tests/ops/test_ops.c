@@ -494,7 +494,7 @@ static void one_attend_bytes(struct backend *b, int heads, int d, int n, const s
                 k[i * ld + j] *= 8;
         }
     for (size_t j = 0; j < hd; j++)
-        qkv[3 * ld + j] = 0; /* a query without a scale */
+        qkv[(size_t)(n - 1) * ld + j] = 0; /* a query without a scale */
     b->kv_put(b, &kv, k, v, ld, n, 0);
     b->attend(b, &(struct attend){.q = qkv, .ld_q = ld, .out = out, .ld_out = ld_out, .n_head = heads,
                                   .scale = 0.2f, .kv = &kv, .spans = spans, .n_spans = n_spans});
