@@ -90,6 +90,24 @@ static double lm_flops(const struct vlm_config *c, double n)
     return 2 * n * (layer * (c->n_layers - 1) + last);
 }
 
+/* Any text that does not end, so that a reply has as many tokens as were asked for. */
+static void endless_start(const void *data, void *state)
+{
+}
+
+static bool endless_step(const void *data, void *state, uint8_t byte)
+{
+    return true;
+}
+
+static bool endless_end(const void *data, const void *state)
+{
+    return false;
+}
+
+static const struct grammar endless = {.state_size = 1, .start = endless_start, .step = endless_step,
+                                       .may_end = endless_end};
+
 /* The words of a step: what goes before the picture and what comes behind it. */
 struct words {
     struct str system, user;
@@ -120,7 +138,8 @@ static int step_init(struct step *s, struct vlm *m, const struct frame *screen, 
     s->messages[0] = (struct vlm_message){"system", &s->system, 1};
     s->messages[1] = (struct vlm_message){"user", s->user, 2};
     s->request = (struct vlm_request){.messages = s->messages, .n_messages = 2,
-                                      .max_tokens = max_tokens, .n_draft = -1};
+                                      .max_tokens = max_tokens, .n_draft = -1,
+                                      .grammar = &endless};
     return r;
 }
 
@@ -211,7 +230,7 @@ static int one_text(struct vlm *m, int n_prompt, int run, int max_tokens, struct
     struct vlm_part part = {VLM_TEXT, NULL, NULL};
     struct vlm_message message = {"user", &part, 1};
     struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = max_tokens,
-                            .n_draft = -1}; /* guesses would be right on nonsense */
+                            .n_draft = -1, .grammar = &endless};
     struct vlm_reply reply;
     int32_t *ids;
     int n = 0, r;

@@ -4,11 +4,12 @@
     python3 tools/bench/shapes.py LLAMA_CPP_SOURCE LLAMA_CPP_BUILD OUTPUT_DIR [TEXT_LAYERS [VISION_LAYERS]]
 
 OUTPUT_DIR/hf is a folder in Hugging Face layout (bf16); beside it lie the same weights as llama.cpp's
-converter and llama-quantize write them: bf16.gguf, q8_0.gguf, q4_0.gguf, q4_k_m.gguf and mmproj.gguf.
+converter and llama-quantize write them: bf16.gguf, q8_0.gguf, q4_0.gguf, q4_k_m.gguf, mmproj.gguf (F16) and
+tower_bf16.gguf, the same tower in BF16, which is llama.cpp's and ik_llama.cpp's fastest (not called mmproj,
+so that Deskhand finds one tower only). `deskhand bench --vs-llama` reads them.
 
 What differs from the 7B: 4 language layers instead of 36, 8 vision layers (one with full attention)
-instead of 32 (four), 32,768 words instead of 151,680. Timings of layers scale, those of the rest do not
-matter much: bench_llama.sh says how they are read.
+instead of 32 (four), 32,768 words instead of 151,680. stretch.py makes the whole size of any of the files.
 """
 import json
 import pathlib
@@ -100,6 +101,7 @@ def main():
               open(hf / "preprocessor_config.json", "w"))
     gguf_files.convert(source, hf, out / "bf16.gguf", "--outtype", "bf16")
     gguf_files.convert(source, hf, out / "mmproj.gguf", "--outtype", "f16", "--mmproj")
+    gguf_files.convert(source, hf, out / "tower_bf16.gguf", "--outtype", "bf16", "--mmproj")
     for kind in "Q8_0", "Q4_0", "Q4_K_M":
         subprocess.run([build + "/bin/llama-quantize", str(out / "bf16.gguf"),
                         str(out / (kind.lower() + ".gguf")), kind, "2"], check=True,
