@@ -106,7 +106,7 @@ static void steps_do_not_grow_the_process(void **state)
     printf("%d steps in %d tasks: %ld KiB, %+ld KiB over the last %d steps\n", n_steps, i, rss_kb(),
            grown, n_steps - from);
     /* Flat, however many steps: one leaked 448x336 picture a step would be 440 KiB each. */
-    assert_true(grown < 4096);
+    assert_true(SANITIZED || grown < 4096);
     agent_close(a);
     close(wake_fd);
     xvfb_stop(&x);

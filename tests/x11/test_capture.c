@@ -21,15 +21,6 @@
 #define W 640
 #define H 400
 
-/* a sanitizer's quarantine grows by itself; leaks it reports on its own */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED 0
-#endif
-
 static struct xvfb server;
 
 /* a small X client that draws */

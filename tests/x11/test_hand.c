@@ -546,18 +546,6 @@ static void test_server_death(void **state)
     assert_int_equal(hand_open(&o, &h, &err), -ECONNREFUSED);
 }
 
-/* libxdo 3 leaks one XkbDescRec a connection; its frame is seen by the slow unwinder only */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libxdo\n";
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

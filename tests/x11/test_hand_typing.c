@@ -547,18 +547,6 @@ static int teardown(void **unused)
     return 0;
 }
 
-/* libxdo 3 leaks one XkbDescRec a connection; its frame is seen by the slow unwinder only */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "fast_unwind_on_malloc=0";
-}
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libxdo\n";
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

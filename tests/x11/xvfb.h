@@ -21,4 +21,13 @@ void xvfb_use(const struct xvfb *x);
 void xvfb_stop(struct xvfb *x);
 void xvfb_kill(struct xvfb *x);
 
+/* a sanitizer's quarantine grows by itself; leaks it reports on its own */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
 #endif
