@@ -6,6 +6,7 @@
  * patches follow in merge order: blocks of merge x merge in raster order, raster inside a block. */
 #include "vision/patch.h"
 #include "vision/resize.h"
+#include "vision/share.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -89,6 +90,32 @@ static void cut_one(const uint8_t *src, size_t stride, int side, float table[3][
     }
 }
 
+struct cut {
+    const struct frame *resized;
+    float table[3][256];
+    struct patches *p;
+};
+
+/* Rows of blocks. */
+static void cut_rows(void *user, int begin, int end)
+{
+    struct cut *c = user;
+    const struct patches *p = c->p;
+    int merge = p->merge_size, side = p->patch_size;
+    size_t stride = (size_t)c->resized->w * 3, n_cols = (size_t)patches_n_cols(p);
+    float *dst = p->rows + (size_t)begin * (size_t)merge * (size_t)p->grid_w * n_cols;
+
+    for (int by = begin * merge; by < end * merge; by += merge)
+        for (int bx = 0; bx < p->grid_w; bx += merge)
+            for (int y = by; y < by + merge; y++)
+                for (int x = bx; x < bx + merge; x++) {
+                    cut_one(c->resized->rgb + (size_t)y * (size_t)side * stride +
+                                (size_t)x * (size_t)side * 3,
+                            stride, side, c->table, dst);
+                    dst += n_cols;
+                }
+}
+
 int patch_cut(const struct frame *resized, const struct image_spec *spec, struct patches *ret,
               struct err *err)
 {
@@ -106,8 +133,6 @@ int patch_cut(const struct frame *resized, const struct image_spec *spec, struct
     if (mem_mul(&n_bytes, n_pixels, 3 * sizeof(float)))
         return err_set(err, -EOVERFLOW, "a picture of %d x %d pixels is too large to cut",
                        resized->w, resized->h);
-    float table[3][256];
-    make_table(spec, table);
     struct patches p = {.grid_t = 1,
                         .grid_h = resized->h / side,
                         .grid_w = resized->w / side,
@@ -117,17 +142,9 @@ int patch_cut(const struct frame *resized, const struct image_spec *spec, struct
     p.rows = mem_aligned(n_bytes);
     p.hash = hash_picture(resized->rgb, n_pixels * 3, resized->w, resized->h);
 
-    size_t stride = (size_t)resized->w * 3, n_cols = (size_t)patches_n_cols(&p);
-    float *dst = p.rows;
-    for (int by = 0; by < p.grid_h; by += merge)
-        for (int bx = 0; bx < p.grid_w; bx += merge)
-            for (int y = by; y < by + merge; y++)
-                for (int x = bx; x < bx + merge; x++) {
-                    cut_one(resized->rgb + (size_t)y * (size_t)side * stride +
-                                (size_t)x * (size_t)side * 3,
-                            stride, side, table, dst);
-                    dst += n_cols;
-                }
+    struct cut c = {.resized = resized, .p = &p};
+    make_table(spec, c.table);
+    share_rows(p.grid_h / merge, 1, (long long)n_bytes, cut_rows, &c);
     *ret = p;
     return 0;
 }

@@ -11,6 +11,7 @@
  * differ in their last bit. */
 #include "vision/resize.h"
 #include "vision/cpu.h"
+#include "vision/share.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -253,30 +254,38 @@ static struct kernels pick_kernels(void)
     return (struct kernels){across_plain, down_plain};
 }
 
-static void pass_across(const struct frame *src, const struct weights *t, struct frame *dst)
+struct pass {
+    struct kernels fn;
+    const struct frame *src;
+    const struct weights *t;
+    struct frame *dst;
+};
+
+static void pass_across(void *user, int begin, int end)
 {
-    struct kernels fn = pick_kernels();
-    size_t n_in = (size_t)src->w * 3, n_out = (size_t)dst->w * 3;
+    const struct pass *p = user;
+    size_t n_in = (size_t)p->src->w * 3, n_out = (size_t)p->dst->w * 3;
     AUTO_FREE uint8_t *in = mem_aligned(n_in * LANES);
     AUTO_FREE uint8_t *out = mem_aligned(n_out * LANES);
 
-    for (int y = 0; y < src->h; y += LANES) {
-        int n = MIN(LANES, src->h - y);
-        turn_in(src->rgb + (size_t)y * n_in, n_in, n_in, n, in);
-        fn.across(in, t, dst->w, out);
-        turn_out(out, n_out, n, dst->rgb + (size_t)y * n_out, n_out);
+    for (int y = begin; y < end; y += LANES) {
+        int n = MIN(LANES, end - y);
+        turn_in(p->src->rgb + (size_t)y * n_in, n_in, n_in, n, in);
+        p->fn.across(in, p->t, p->dst->w, out);
+        turn_out(out, n_out, n, p->dst->rgb + (size_t)y * n_out, n_out);
     }
 }
 
-static void pass_down(const struct frame *src, const struct weights *t, struct frame *dst)
+static void pass_down(void *user, int begin, int end)
 {
-    struct kernels fn = pick_kernels();
-    size_t stride = (size_t)src->w * 3;
+    const struct pass *p = user;
+    const struct weights *t = p->t;
+    size_t stride = (size_t)p->src->w * 3;
 
-    for (int y = 0; y < dst->h; y++)
-        fn.down(src->rgb + (size_t)t->first[y] * stride, stride,
-                t->k + (size_t)y * (size_t)t->ksize, t->n[y], stride,
-                dst->rgb + (size_t)y * stride);
+    for (int y = begin; y < end; y++)
+        p->fn.down(p->src->rgb + (size_t)t->first[y] * stride, stride,
+                   t->k + (size_t)y * (size_t)t->ksize, t->n[y], stride,
+                   p->dst->rgb + (size_t)y * stride);
 }
 
 /* Pillow 13 (Resample.c, pull request 9549); older ones always began with the horizontal pass,
@@ -301,7 +310,9 @@ static int one_pass(const struct frame *src, bool is_across, int n_out, struct f
     if ((rc = weights_make(&t, n_in, n_out, err)) < 0)
         return rc;
     CHECK(frame_alloc(ret, is_across ? n_out : src->w, is_across ? src->h : n_out) == 0);
-    (is_across ? pass_across : pass_down)(src, &t, ret);
+    struct pass p = {pick_kernels(), src, &t, ret};
+    long long n_bytes = 3LL * ret->w * ret->h;
+    share_rows(ret->h, LANES, n_bytes, is_across ? pass_across : pass_down, &p);
     return 0;
 }
 
