@@ -79,6 +79,7 @@ struct step {
     struct place place;
     struct action action;
     bool has_action;
+    bool is_kept; /* the picture before it is in the history */
     bool is_told; /* its effect is reported and in the history */
     struct eye_window window;  /* that receives the action */
     struct verdict verdict;
@@ -178,6 +179,7 @@ json_t *step_params(struct agent *a);
 json_t *step_see_json(struct agent *a); /* params of the notifications `see` and `action` */
 json_t *step_action_json(struct agent *a);
 void step_done(struct step *s);
+void step_keep(struct agent *a); /* writes the picture before the step, if it is not written yet */
 
 /* judge.c: each ends by setting the phase or by concluding the step */
 void judge(struct agent *a);

@@ -402,8 +402,11 @@ int agent_picture(struct agent *a, const char *url_path, uint8_t **ret, size_t *
     }
     end = 0;
     if (sscanf(url_path, "/task/%lld/%d-before.png%n", &task, &n, &end) == 2 && end &&
-        !url_path[end])
+        !url_path[end]) {
+        if (task == a->task.id && n == a->task.step.n)
+            step_keep(a);
         return store_picture_read(a->store, task, n, "before", ret, ret_n, err);
+    }
     end = 0;
     if (sscanf(url_path, "/task/%lld/%d-after.png%n", &task, &n, &end) == 2 && end &&
         !url_path[end])

@@ -26,6 +26,23 @@
 #define ANSWER_TOKENS 1024
 #define UNPARSED_MAX 3
 
+static void keep_picture(struct agent *a, const char *which, const struct frame *f)
+{
+    struct err err = {0};
+    if (store_picture_add(a->store, a->task.id, a->task.step.n, which, f, &err) < 0)
+        log_error("%s", err.text);
+}
+
+/* Writing it takes a core for some milliseconds that the model wants: it waits until the action has
+ * gone out, or someone asks for it. */
+void step_keep(struct agent *a)
+{
+    struct step *s = &a->task.step;
+    if (s->before.rgb && !s->is_kept)
+        keep_picture(a, "before", &s->before);
+    s->is_kept = true;
+}
+
 void step_done(struct step *s)
 {
     frame_done(&s->before);
@@ -59,13 +76,6 @@ static void add_url(struct agent *a, json_t *j, const char *which)
     char url[80];
     snprintf(url, sizeof url, "/task/%lld/%d-%s.png", (long long)a->task.id, a->task.step.n, which);
     json_object_set_new(j, "url", json_string(url));
-}
-
-static void keep_picture(struct agent *a, const char *which, const struct frame *f)
-{
-    struct err err = {0};
-    if (store_picture_add(a->store, a->task.id, a->task.step.n, which, f, &err) < 0)
-        log_error("%s", err.text);
 }
 
 /* True when nothing moved for STILL_US, counted from `since_us` at the earliest. */
@@ -120,7 +130,6 @@ static int64_t see(struct agent *a, int64_t now_us)
     a->job = worker_submit(a->worker, &job);
     step_enter(a, PHASE_THINK);
 
-    keep_picture(a, "before", &s->before); /* while the model already works */
     agent_event(a, "see", step_see_json(a));
     return -1;
 }
@@ -212,6 +221,7 @@ static void tell(struct agent *a)
 {
     struct step *s = &a->task.step;
     s->is_told = true;
+    step_keep(a);
     s->timing.total_us = clock_now_us() - s->began_us;
     agent_event(a, "effect", effect_json(a));
     keep_step(a);
@@ -310,6 +320,7 @@ void step_think_news(struct agent *a, struct news *n)
     if (rc == 0 && s->action.has_end)
         rc = place_to_screen(&s->place, s->action.end, &s->action.end_px, &err);
     if (rc < 0) {
+        step_keep(a);
         agent_notice(a, "warn", "step %d: the answer holds no usable action: %s", s->n, err.text);
         action_done(&s->action);
         if (++t->n_unparsed >= UNPARSED_MAX)
@@ -333,6 +344,7 @@ static void acted(struct agent *a)
 {
     struct task *t = &a->task;
     t->step.acted_us = clock_now_us();
+    step_keep(a);
     t->acts_us[t->n_acts++ % (int)N_ELEMENTS(t->acts_us)] = t->step.acted_us;
     t->n_steps++;
     step_enter(a, PHASE_SETTLE);

@@ -146,6 +146,7 @@ void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
     if (a->hand)
         hand_stop(a->hand);
     int n = a->task.step.n;
+    step_keep(a);
     step_done(&a->task.step);
     a->task.step.n = n;
     a->task.ending = ending;
