@@ -15,6 +15,7 @@ CURVES = [
     (('src_inside', 'copy'), 'copy pointing', (0, 0, 200)),
     (('copied', 'own'), 'copied tokens', (120, 0, 160)),
     (('digit', 'dig'), 'digits', (0, 0, 0)),
+    (('bdigit',), 'digits of boxes', (130, 130, 130)),
     (('read',), 'read-aloud', (0, 150, 160)),
 ]
 LEFT, TOP, RIGHT, BOTTOM = 40, 20, 630, 350
