@@ -10,7 +10,11 @@ desk_tmp=""
 
 desk_end() {
     for p in $desk_pids; do kill "$p" 2>/dev/null; done
-    [ -n "$desk_tmp" ] && rm -rf "$desk_tmp"
+    # a browser that is ending may still write
+    for _ in 1 2 3; do
+        rm -rf "${desk_tmp:-/nonexistent}" 2>/dev/null && break
+        sleep 0.3
+    done
     return 0
 }
 

@@ -101,7 +101,11 @@ esac
 "$deskhand" export 1 --swift "$desk_tmp/set" >"$desk_tmp/exported" 2>&1 &&
     [ "$(wc -l <"$desk_tmp/set/train.jsonl")" = "$(find "$desk_tmp/set/images" -type f | wc -l)" ] ||
     { echo "FAIL $case: the steps cannot be exported"; cat "$desk_tmp/exported"; exit 1; }
-got="$(result | head -n 1)"
+for _ in $(seq 20); do # the program may still be at it: a browser changes its title when it likes
+    got="$(result | head -n 1)"
+    [ "$got" = "$want" ] && break
+    sleep 0.2
+done
 if [ -n "${APPS_OUT:-}" ]; then
     mkdir -p "$APPS_OUT/$case"
     cp "$desk_tmp"/state/deskhand/task/1/*.png "$desk_tmp/steps" "$APPS_OUT/$case/" 2>/dev/null
