@@ -9,10 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#define CHUNK_ROWS 96
-#define WIDE_ROWS 516    /* a chunk where the weight is larger than the caches: it is read once a chunk */
 #define WIDE_BYTES (4 << 20)
-#define WIDE_PANELS 2    /* of a task then: its part of the result stays in the second-level cache */
 #define K_BLOCK_MOST 1536 /* depth of a block of a panel: 96 KiB, in the second-level cache */
 #define ROW_TILE 12
 
@@ -72,7 +69,7 @@ struct linear {
     uint16_t *rows; /* x rounded, block by block: [n_in / k_block, n, ld_rows] */
     size_t ld_rows;
     int k_block; /* even */
-    int chunk_rows, panels_per_task, n_panel_tasks;
+    struct split cut;
     const struct kernels *f32;
 };
 
@@ -103,7 +100,7 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows, i
     /* Where the weight comes from memory, the next panel's block is fetched while this one is used. */
     const uint16_t *next = b + (size_t)k2 * 2 * PANEL;
     int n_tiles = (n_rows + ROW_TILE - 1) / ROW_TILE, n_lines = n_k2 * 2 / n_tiles;
-    if (l->chunk_rows != WIDE_ROWS || (panel + 1) * PANEL >= w->n_out)
+    if (l->cut.chunk_rows != WIDE_ROWS || (panel + 1) * PANEL >= w->n_out)
         n_lines = 0;
 
     for (int i = row; i < row + n_rows; i += ROW_TILE) {
@@ -130,30 +127,28 @@ static void pack_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
 
-    pack_rows(l, task * l->chunk_rows, MIN(l->chunk_rows, l->n - task * l->chunk_rows));
+    pack_rows(l, task * l->cut.chunk_rows, MIN(l->cut.chunk_rows, l->n - task * l->cut.chunk_rows));
 }
 
 static void linear_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
     int n_panels = ROUND_UP(l->w->n_out, PANEL) / PANEL, k2 = (l->w->n_in + 1) / 2;
-    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
-    int p0 = task % l->n_panel_tasks * l->panels_per_task;
-    int p1 = MIN(p0 + l->panels_per_task, n_panels);
-    int n_whole = MIN(p1, l->w->n_out / PANEL) - p0;
+    struct piece at = cpu_piece(&l->cut, task, l->n, n_panels);
+    int n_whole = MIN(at.p1, l->w->n_out / PANEL) - at.p0;
 
-    if (l->n_panel_tasks == 1)
-        pack_rows(l, row, n_rows);
+    if (l->cut.n_panel_tasks == 1)
+        pack_rows(l, at.row, at.n_rows);
     if (l->n == 1 && n_whole > 0) {
-        size_t col = (size_t)p0 * PANEL;
+        size_t col = (size_t)at.p0 * PANEL;
         l->k->row(n_whole, l->add, l->w->bias ? l->w->bias + col : NULL, k2, l->rows,
                   (const uint16_t *)l->w->data + col * 2 * (size_t)k2, l->out + col);
-        p0 += n_whole;
+        at.p0 += n_whole;
     }
     for (int k = 0; k < k2; k += l->k_block / 2)
-        for (int p = p0; p < p1; p++)
-            panel_rows(l, p, row, n_rows, k, MIN(l->k_block / 2, k2 - k),
-                       l->out + (size_t)row * l->ld_out + p * PANEL, l->ld_out);
+        for (int p = at.p0; p < at.p1; p++)
+            panel_rows(l, p, at.row, at.n_rows, k, MIN(l->k_block / 2, k2 - k),
+                       l->out + (size_t)at.row * l->ld_out + p * PANEL, l->ld_out);
 }
 
 /* Pairs of panels, one of each half, side by side in a piece that stays in cache. */
@@ -162,20 +157,19 @@ static void gated_task(void *ctx, int task)
     const struct linear *l = ctx;
     enum { LD = 2 * GATED_PANELS * PANEL };
     int half = l->w->n_out / PANEL / 2, k2 = (l->w->n_in + 1) / 2;
-    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
-    int p0 = task % l->n_panel_tasks * l->panels_per_task, p1 = MIN(p0 + l->panels_per_task, half);
+    struct piece at = cpu_piece(&l->cut, task, l->n, half);
     float piece[WIDE_ROWS * LD] __attribute__((aligned(64)));
 
     for (int k = 0; k < k2; k += l->k_block / 2)
-        for (int p = p0; p < p1; p++)
+        for (int p = at.p0; p < at.p1; p++)
             for (int side = 0; side < 2; side++)
-                panel_rows(l, p + side * half, row, n_rows, k, MIN(l->k_block / 2, k2 - k),
-                           piece + ((p - p0) * 2 + side) * PANEL, LD);
-    for (int i = 0; i < n_rows; i++)
-        for (int p = p0; p < p1; p++) {
-            const float *gate = piece + i * LD + (p - p0) * 2 * PANEL;
+                panel_rows(l, p + side * half, at.row, at.n_rows, k, MIN(l->k_block / 2, k2 - k),
+                           piece + ((p - at.p0) * 2 + side) * PANEL, LD);
+    for (int i = 0; i < at.n_rows; i++)
+        for (int p = at.p0; p < at.p1; p++) {
+            const float *gate = piece + i * LD + (p - at.p0) * 2 * PANEL;
             l->f32->silu_mul(PANEL, gate, gate + PANEL,
-                             l->out + (size_t)(row + i) * l->ld_out + p * PANEL);
+                             l->out + (size_t)(at.row + i) * l->ld_out + p * PANEL);
         }
 }
 
@@ -186,7 +180,7 @@ static void prepare(struct cpu *c, struct linear *l)
 
     l->k = c->bf16;
     l->f32 = c->k;
-    l->chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
+    l->cut.chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
     l->k_block = ROUND_UP((n_in + n_blocks - 1) / n_blocks, 64);
     /* An odd number of cache lines, so that the rows of a tile do not share cache sets; one row needs no
      * blocks and is read as a whole. */
@@ -204,17 +198,10 @@ void bf16_linear(struct backend *b, const struct weight *w, const float *x, size
         return;
     prepare(c, &l);
     int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
-    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
-    /* Enough tasks for an even end, each worth some microseconds. */
-    int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
-    int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
-    l.panels_per_task = ROUND_UP(n_panels, split) / split;
-    if (l.chunk_rows == WIDE_ROWS)
-        l.panels_per_task = MIN(l.panels_per_task, WIDE_PANELS);
-    l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
-    if (l.n_panel_tasks > 1)
-        pool_run(c->pool, n_chunks, pack_task, &l);
-    pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+    cpu_split(b, n, n_panels, &l.cut);
+    if (l.cut.n_panel_tasks > 1)
+        pool_run(c->pool, l.cut.n_chunks, pack_task, &l);
+    pool_run(c->pool, l.cut.n_chunks * l.cut.n_panel_tasks, linear_task, &l);
 }
 
 void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
@@ -225,11 +212,9 @@ void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x
     int half = w->n_out / PANEL / 2;
 
     prepare(c, &l);
-    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
-    l.panels_per_task = MIN(half, GATED_PANELS);
-    l.n_panel_tasks = ROUND_UP(half, l.panels_per_task) / l.panels_per_task;
-    pool_run(c->pool, n_chunks, pack_task, &l);
-    pool_run(c->pool, n_chunks * l.n_panel_tasks, gated_task, &l);
+    cpu_split_gated(n, half, &l.cut);
+    pool_run(c->pool, l.cut.n_chunks, pack_task, &l);
+    pool_run(c->pool, l.cut.n_chunks * l.cut.n_panel_tasks, gated_task, &l);
 }
 
 void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret)

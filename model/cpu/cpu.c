@@ -49,6 +49,42 @@ void *cpu_scratch(struct cpu *c, size_t n)
     return c->packed;
 }
 
+#define WIDE_PANELS 2 /* of a task then: its part of the result stays in the second-level cache */
+
+static void split_by(int n_rows, int n_panels, struct split *s)
+{
+    s->n_chunks = ROUND_UP(n_rows, s->chunk_rows) / s->chunk_rows;
+    s->n_panel_tasks = ROUND_UP(n_panels, s->panels_per_task) / s->panels_per_task;
+}
+
+void cpu_split(const struct backend *b, int n_rows, int n_panels, struct split *s)
+{
+    int n_chunks = ROUND_UP(n_rows, s->chunk_rows) / s->chunk_rows;
+    /* Enough tasks for an even end, each worth some microseconds. */
+    int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
+    int runs = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
+
+    s->panels_per_task = ROUND_UP(n_panels, runs) / runs;
+    if (s->chunk_rows == WIDE_ROWS)
+        s->panels_per_task = MIN(s->panels_per_task, WIDE_PANELS);
+    split_by(n_rows, n_panels, s);
+}
+
+void cpu_split_gated(int n_rows, int n_pairs, struct split *s)
+{
+    s->panels_per_task = MIN(n_pairs, GATED_PANELS);
+    split_by(n_rows, n_pairs, s);
+}
+
+struct piece cpu_piece(const struct split *s, int task, int n_rows, int n_panels)
+{
+    int row = task / s->n_panel_tasks * s->chunk_rows;
+    int p0 = task % s->n_panel_tasks * s->panels_per_task;
+
+    return (struct piece){row, MIN(s->chunk_rows, n_rows - row), p0,
+                          MIN(p0 + s->panels_per_task, n_panels)};
+}
+
 struct attend_tile *cpu_tiles(struct cpu *c, int n)
 {
     if (n > c->n_tiles_cap) {

@@ -8,6 +8,8 @@
 #include "model/cpu/pool.h"
 
 #define GATED_PANELS 2 /* pairs of panels of a task of linear_gated() */
+#define CHUNK_ROWS 96
+#define WIDE_ROWS 516 /* a chunk where the weight is larger than the caches: it is read once a chunk */
 
 #define ROUND_UP(n, m) (((n) + (m)-1) / (m) * (m))
 
@@ -28,6 +30,20 @@ struct cpu {
 void *cpu_weight_alloc(size_t n);
 /* At least n bytes of c->packed. */
 void *cpu_scratch(struct cpu *c, size_t n);
+
+/* How a product is cut into tasks: chunks of rows, and runs of panels of each. */
+struct split {
+    int chunk_rows; /* CHUNK_ROWS or WIDE_ROWS, set before */
+    int n_chunks, panels_per_task, n_panel_tasks;
+};
+void cpu_split(const struct backend *b, int n_rows, int n_panels, struct split *s);
+/* The same for linear_gated(), by pairs of panels. */
+void cpu_split_gated(int n_rows, int n_pairs, struct split *s);
+/* A task's part: n_rows rows from `row` on, the panels p0..p1-1. */
+struct piece {
+    int row, n_rows, p0, p1;
+};
+struct piece cpu_piece(const struct split *s, int task, int n_rows, int n_panels);
 
 /* gemm.c */
 void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#define CHUNK_ROWS 96
 #define ROWS_ALONE 3     /* so few rows would wait for their own additions in a tile */
 #define PANELS_AT_ONCE 4 /* stay in the second cache for the next row */
 
@@ -65,7 +64,7 @@ struct linear {
     float *out;
     size_t ld_out;
     bool add;
-    int panels_per_task, n_panel_tasks;
+    struct split cut;
 };
 
 /* Puts what the sum starts from into up to 32 columns of c. */
@@ -150,17 +149,14 @@ static void linear_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
     int n_panels = ROUND_UP(l->w->n_out, PANEL) / PANEL;
-    int row = task / l->n_panel_tasks * CHUNK_ROWS;
-    int p0 = task % l->n_panel_tasks * l->panels_per_task;
-    int p1 = MIN(p0 + l->panels_per_task, n_panels);
+    struct piece at = cpu_piece(&l->cut, task, l->n, n_panels);
+    int p = at.p0, whole = MIN(at.p1, l->w->n_out / PANEL);
 
-    int whole = MIN(p1, l->w->n_out / PANEL);
-
-    for (; l->n <= ROWS_ALONE && p0 < whole; p0 += MIN(PANELS_AT_ONCE, whole - p0))
+    for (; l->n <= ROWS_ALONE && p < whole; p += MIN(PANELS_AT_ONCE, whole - p))
         for (int i = 0; i < l->n; i++)
-            one_row(l, i, p0, MIN(PANELS_AT_ONCE, whole - p0));
-    for (int p = p0; p < p1; p++)
-        panel_rows(l, p, row, MIN(CHUNK_ROWS, l->n - row));
+            one_row(l, i, p, MIN(PANELS_AT_ONCE, whole - p));
+    for (; p < at.p1; p++)
+        panel_rows(l, p, at.row, at.n_rows);
 }
 
 void cpu_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
@@ -168,15 +164,10 @@ void cpu_linear(struct backend *b, const struct weight *w, const float *x, size_
 {
     struct cpu *c = (struct cpu *)b;
     int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
-    int n_chunks = ROUND_UP(n, CHUNK_ROWS) / CHUNK_ROWS;
-    struct linear l = {c->k, w, x, ld_x, n, out, ld_out, add, .panels_per_task = n_panels};
+    struct linear l = {c->k, w, x, ld_x, n, out, ld_out, add, .cut = {CHUNK_ROWS}};
 
     if (n < 1)
         return;
-    /* Enough tasks for an even end, each worth some microseconds. */
-    int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
-    int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
-    l.panels_per_task = ROUND_UP(n_panels, split) / split;
-    l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
-    pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+    cpu_split(b, n, n_panels, &l.cut);
+    pool_run(c->pool, l.cut.n_chunks * l.cut.n_panel_tasks, linear_task, &l);
 }

@@ -9,10 +9,7 @@
 
 #include <string.h>
 
-#define CHUNK_ROWS 96
-#define WIDE_ROWS 516
 #define WIDE_BYTES (2 << 20)
-#define WIDE_PANELS 2
 #define PART (8 * QUANT_BLOCK)
 
 struct pack {
@@ -85,7 +82,7 @@ struct linear {
     struct q8_scale *scales; /* [n, ld_s] */
     size_t ld_s;
     int32_t *groups; /* [n, ld / 32], for few rows on int4 */
-    int chunk_rows, panels_per_task, n_panel_tasks;
+    struct split cut;
     const struct kernels *f32;
 };
 
@@ -164,28 +161,26 @@ static void round_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
 
-    round_rows(l, task * l->chunk_rows, MIN(l->chunk_rows, l->n - task * l->chunk_rows));
+    round_rows(l, task * l->cut.chunk_rows, MIN(l->cut.chunk_rows, l->n - task * l->cut.chunk_rows));
 }
 
 static void linear_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
     int n_panels = ROUND_UP(l->w->n_out, PANEL) / PANEL;
-    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
-    int p0 = task % l->n_panel_tasks * l->panels_per_task;
-    int p1 = MIN(p0 + l->panels_per_task, n_panels);
+    struct piece at = cpu_piece(&l->cut, task, l->n, n_panels);
 
-    if (l->n_panel_tasks == 1)
-        round_rows(l, row, n_rows);
+    if (l->cut.n_panel_tasks == 1)
+        round_rows(l, at.row, at.n_rows);
     if (l->n <= BACKEND_FEW_ROWS) {
-        for (int p = p0; p < p1; p++)
+        for (int p = at.p0; p < at.p1; p++)
             panel_few(l, p);
         return;
     }
     for (int k = 0; k < l->w->n_in; k += PART)
-        for (int p = p0; p < p1; p++)
-            panel_many(l, p, row, n_rows, k, MIN(PART, l->w->n_in - k),
-                       l->out + (size_t)row * l->ld_out + p * PANEL, l->ld_out);
+        for (int p = at.p0; p < at.p1; p++)
+            panel_many(l, p, at.row, at.n_rows, k, MIN(PART, l->w->n_in - k),
+                       l->out + (size_t)at.row * l->ld_out + p * PANEL, l->ld_out);
 }
 
 /* Pairs of panels, one of each half, side by side in a piece that stays in cache. */
@@ -194,20 +189,19 @@ static void gated_task(void *ctx, int task)
     const struct linear *l = ctx;
     enum { LD = 2 * GATED_PANELS * PANEL };
     int half = l->w->n_out / PANEL / 2;
-    int row = task / l->n_panel_tasks * l->chunk_rows, n_rows = MIN(l->chunk_rows, l->n - row);
-    int p0 = task % l->n_panel_tasks * l->panels_per_task, p1 = MIN(p0 + l->panels_per_task, half);
+    struct piece at = cpu_piece(&l->cut, task, l->n, half);
     float piece[WIDE_ROWS * LD] __attribute__((aligned(64)));
 
     for (int k = 0; k < l->w->n_in; k += PART)
-        for (int p = p0; p < p1; p++)
+        for (int p = at.p0; p < at.p1; p++)
             for (int side = 0; side < 2; side++)
-                panel_many(l, p + side * half, row, n_rows, k, MIN(PART, l->w->n_in - k),
-                           piece + ((p - p0) * 2 + side) * PANEL, LD);
-    for (int i = 0; i < n_rows; i++)
-        for (int p = p0; p < p1; p++) {
-            const float *gate = piece + i * LD + (p - p0) * 2 * PANEL;
+                panel_many(l, p + side * half, at.row, at.n_rows, k, MIN(PART, l->w->n_in - k),
+                           piece + ((p - at.p0) * 2 + side) * PANEL, LD);
+    for (int i = 0; i < at.n_rows; i++)
+        for (int p = at.p0; p < at.p1; p++) {
+            const float *gate = piece + i * LD + (p - at.p0) * 2 * PANEL;
             l->f32->silu_mul(PANEL, gate, gate + PANEL,
-                             l->out + (size_t)(row + i) * l->ld_out + p * PANEL);
+                             l->out + (size_t)(at.row + i) * l->ld_out + p * PANEL);
         }
 }
 
@@ -228,7 +222,7 @@ static void prepare(struct cpu *c, struct linear *l)
     l->groups = (int32_t *)(l->scales + n * l->ld_s);
     size_t n_panels = (size_t)ROUND_UP(w->n_out, PANEL) / PANEL;
     bool wide = n_panels * l->panel_bytes > WIDE_BYTES && l->n > CHUNK_ROWS;
-    l->chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
+    l->cut.chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
 }
 
 void q8_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
@@ -241,17 +235,10 @@ void q8_linear(struct backend *b, const struct weight *w, const float *x, size_t
         return;
     prepare(c, &l);
     int n_panels = ROUND_UP(w->n_out, PANEL) / PANEL;
-    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
-    /* Enough tasks for an even end, each worth some microseconds. */
-    int want = b->n_threads == 1 ? 1 : b->n_threads * 4;
-    int split = CLAMP((want + n_chunks - 1) / n_chunks, 1, n_panels);
-    l.panels_per_task = ROUND_UP(n_panels, split) / split;
-    if (l.chunk_rows == WIDE_ROWS)
-        l.panels_per_task = MIN(l.panels_per_task, WIDE_PANELS);
-    l.n_panel_tasks = ROUND_UP(n_panels, l.panels_per_task) / l.panels_per_task;
-    if (l.n_panel_tasks > 1)
-        pool_run(c->pool, n_chunks, round_task, &l);
-    pool_run(c->pool, n_chunks * l.n_panel_tasks, linear_task, &l);
+    cpu_split(b, n, n_panels, &l.cut);
+    if (l.cut.n_panel_tasks > 1)
+        pool_run(c->pool, l.cut.n_chunks, round_task, &l);
+    pool_run(c->pool, l.cut.n_chunks * l.cut.n_panel_tasks, linear_task, &l);
 }
 
 void q8_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
@@ -262,9 +249,7 @@ void q8_linear_gated(struct backend *b, const struct weight *w, const float *x, 
     int half = w->n_out / PANEL / 2;
 
     prepare(c, &l);
-    int n_chunks = ROUND_UP(n, l.chunk_rows) / l.chunk_rows;
-    l.panels_per_task = MIN(half, GATED_PANELS);
-    l.n_panel_tasks = ROUND_UP(half, l.panels_per_task) / l.panels_per_task;
-    pool_run(c->pool, n_chunks, round_task, &l);
-    pool_run(c->pool, n_chunks * l.n_panel_tasks, gated_task, &l);
+    cpu_split_gated(n, half, &l.cut);
+    pool_run(c->pool, l.cut.n_chunks, round_task, &l);
+    pool_run(c->pool, l.cut.n_chunks * l.cut.n_panel_tasks, gated_task, &l);
 }
