@@ -17,22 +17,9 @@ import sys
 from PIL import Image
 
 import eval_set
+from tasks import AEND, AGENT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-HEAD = '''You are a GUI agent. You will be provided with a screenshot, a goal, and your action history. \
-You need to perform the next action to complete the task.
-
-## Action Space
-{"action": "click", "start_point": [x,y]}
-{"action": "drag", "start_point": [x,y], "end_point": [x,y]}
-{"action": "input", "text": "text"}
-{"action": "press", "keys": [key1, key2, ...]}
-{"action": "wait"}
-{"action": "finished", "status": "status"}
-
-## Goal
-'''
-TAIL = '\n\nNow, output the next action in json format [{"action": "{action_name}"}, ...].'
 
 
 def part(window, w, h, least):
@@ -90,7 +77,7 @@ def swift(row, out, least):
     said, point = answer(row, x, y)
     scale = [max(56, round(v / 28) * 28) / v for v in (w, h)]  # to whole cells, as Qwen2.5-VL's processor resizes
     history = ''.join(f'Step {i}: {past(a, x, y, scale)}.' for i, a in enumerate(row['history'])) or 'None'
-    user = '<image>' + HEAD + row['goal'] + '\n\n## Previous Actions\n' + history + TAIL
+    user = '<image>' + AGENT + row['goal'] + '\n\n## Previous Actions\n' + history + AEND
     turns = [dict(role='user', content=user), dict(role='assistant', content=said)]
     objects = dict(objects=dict(ref=[], bbox=[point], bbox_type='real')) if point else {}
     return dict(messages=turns, images=[name], **objects)
