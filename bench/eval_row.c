@@ -103,10 +103,8 @@ static struct rect part_of(const struct frame *f, const double w[4], const struc
 {
     int x = (int)CLAMP(w[0], 0, f->w - 1), y = (int)CLAMP(w[1], 0, f->h - 1);
     int pw = (int)CLAMP(w[2], 1, f->w - x), ph = (int)CLAMP(w[3], 1, f->h - y);
-    int gw = MIN(MAX(pw, info->view_w), f->w), gh = MIN(MAX(ph, info->view_h), f->h);
 
-    return (struct rect){CLAMP(x + pw / 2 - gw / 2, 0, f->w - gw),
-                         CLAMP(y + ph / 2 - gh / 2, 0, f->h - gh), gw, gh};
+    return place_grow((struct rect){x, y, pw, ph}, info->view_w, info->view_h, f->screen);
 }
 
 static int look(const struct eval_row *r, struct seen *ret, struct err *err)

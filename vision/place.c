@@ -6,6 +6,7 @@
  * integers, every integer point inside the picture lands inside the screen, and going there and
  * back moves a point by at most half a pixel of the coarser grid. */
 #include "vision/place.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <math.h>
@@ -67,4 +68,13 @@ int place_to_model(const struct place *p, struct screen_pt s, struct model_pt *r
     ret->x = (float)to_model((int)x, p->image_w, p->screen.w);
     ret->y = (float)to_model((int)y, p->image_h, p->screen.h);
     return 0;
+}
+
+struct rect place_grow(struct rect r, int min_w, int min_h, struct rect inside)
+{
+    int w = MIN(MAX(r.w, min_w), inside.w), h = MIN(MAX(r.h, min_h), inside.h);
+    int x = r.x + r.w / 2 - w / 2, y = r.y + r.h / 2 - h / 2;
+
+    return (struct rect){CLAMP(x, inside.x, inside.x + inside.w - w),
+                         CLAMP(y, inside.y, inside.y + inside.h - h), w, h};
 }

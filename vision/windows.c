@@ -6,6 +6,7 @@
  * nothing more, and stay untrusted. A window may vanish between two questions: then it is as if it
  * had not been there. */
 #include "vision/eye.h"
+#include "vision/place.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -278,15 +279,6 @@ static bool read_top(struct eye *e, xcb_window_t top, xcb_window_t wanted, struc
     return true;
 }
 
-static struct rect grown(struct rect r, int min_w, int min_h, struct rect inside)
-{
-    int w = MIN(MAX(r.w, min_w), inside.w), h = MIN(MAX(r.h, min_h), inside.h);
-    int x = r.x + r.w / 2 - w / 2, y = r.y + r.h / 2 - h / 2;
-
-    return (struct rect){CLAMP(x, inside.x, inside.x + inside.w - w),
-                         CLAMP(y, inside.y, inside.y + inside.h - h), w, h};
-}
-
 int eye_around(struct eye *e, uint32_t w, int min_w, int min_h, struct rect *ret, struct err *err)
 {
     struct rect whole, around = {0};
@@ -320,6 +312,6 @@ int eye_around(struct eye *e, uint32_t w, int min_w, int min_h, struct rect *ret
     }
     if (!eye_clip(&around, &whole))
         return err_set(err, -ERANGE, "the window 0x%x lies outside of what is looked at", w);
-    *ret = grown(around, min_w, min_h, whole);
+    *ret = place_grow(around, min_w, min_h, whole);
     return 0;
 }
