@@ -133,6 +133,21 @@ static int finish(struct eye *e, xcb_window_t w, struct eye_window *ret, struct 
     return 0;
 }
 
+/* The window and those that it lies in, up to a child of the root. */
+static int climb(struct eye *e, xcb_window_t at, xcb_window_t path[MAX_DEPTH])
+{
+    int n = 0;
+    while (at != XCB_NONE && at != e->root && n < MAX_DEPTH) {
+        xcb_query_tree_reply_t *t = xcb_query_tree_reply(e->c, xcb_query_tree(e->c, at), NULL);
+        if (!t)
+            break;
+        path[n++] = at;
+        at = t->parent;
+        free(t);
+    }
+    return n;
+}
+
 int eye_window_at(struct eye *e, struct screen_pt p, struct eye_window *ret, struct err *err)
 {
     xcb_window_t path[MAX_DEPTH], at = e->root;
@@ -172,15 +187,7 @@ int eye_window_focus(struct eye *e, struct eye_window *ret, struct err *err)
         }
         at = XCB_NONE;
     }
-    /* climb, so that the path runs from the focus upwards */
-    while (at != XCB_NONE && at != e->root && n < MAX_DEPTH) {
-        xcb_query_tree_reply_t *t = xcb_query_tree_reply(e->c, xcb_query_tree(e->c, at), NULL);
-        if (!t)
-            break;
-        path[n++] = at;
-        at = t->parent;
-        free(t);
-    }
+    n = climb(e, at, path);
     for (int i = 0; i < n / 2; i++) {
         xcb_window_t w = path[i];
         path[i] = path[n - 1 - i];
@@ -248,9 +255,9 @@ int eye_windows(struct eye *e, struct eye_window **ret, int *ret_n, struct err *
 /* the surroundings of a window */
 
 struct top {
+    xcb_window_t id;
     struct rect rect;
-    bool is_popup; /* a menu, a tooltip: no window manager has framed it */
-    bool is_wanted;
+    bool is_override; /* no window manager's: a menu, a tooltip, or a frame that one has made */
 };
 
 static struct rect rect_union(struct rect a, struct rect b)
@@ -261,7 +268,7 @@ static struct rect rect_union(struct rect a, struct rect b)
 }
 
 /* A child of the root, if it is shown. */
-static bool read_top(struct eye *e, xcb_window_t top, xcb_window_t wanted, struct top *ret)
+static bool read_top(struct eye *e, xcb_window_t top, struct top *ret)
 {
     xcb_get_geometry_cookie_t kg = xcb_get_geometry(e->c, top);
     xcb_get_window_attributes_cookie_t ka = xcb_get_window_attributes(e->c, top);
@@ -271,45 +278,50 @@ static bool read_top(struct eye *e, xcb_window_t top, xcb_window_t wanted, struc
     if (!g || !a || a->map_state != XCB_MAP_STATE_VIEWABLE ||
         a->_class == XCB_WINDOW_CLASS_INPUT_ONLY)
         return false;
-    xcb_window_t client = top == wanted ? top : client_inside(e, top);
-    *ret = (struct top){.rect = {g->x, g->y, g->width + 2 * g->border_width,
-                                 g->height + 2 * g->border_width},
-                        .is_popup = a->override_redirect && client == top,
-                        .is_wanted = client == wanted};
+    *ret = (struct top){top, {g->x, g->y, g->width + 2 * g->border_width,
+                              g->height + 2 * g->border_width}, a->override_redirect};
     return true;
 }
 
 int eye_around(struct eye *e, uint32_t w, int min_w, int min_h, struct rect *ret, struct err *err)
 {
     struct rect whole, around = {0};
+    xcb_window_t path[MAX_DEPTH];
     int rc = eye_rect(e, &whole, err), n = 0;
     if (rc < 0)
         return rc;
+    int depth = climb(e, w, path);
+    xcb_window_t frame = depth ? path[depth - 1] : XCB_NONE;
     AUTO_FREE xcb_query_tree_reply_t *t =
         xcb_query_tree_reply(e->c, xcb_query_tree(e->c, e->root), NULL);
     int n_ids = t ? MIN(xcb_query_tree_children_length(t), MAX_WINDOWS) : 0;
     AUTO_FREE struct top *tops = mem_zalloc((size_t)MAX(n_ids, 1) * sizeof(*tops));
     for (int i = 0; i < n_ids; i++) {
-        n += read_top(e, xcb_query_tree_children(t)[i], w, &tops[n]);
-        if (n && tops[n - 1].is_wanted)
-            around = tops[n - 1].rect;
+        if (!read_top(e, xcb_query_tree_children(t)[i], &tops[n]))
+            continue;
+        if (tops[n].id == frame)
+            around = tops[n].rect;
+        n++;
     }
-    if (eye_is_dead(e))
-        return eye_fail(e, NULL, err, "looking for what is around a window");
     change_drain(e, false);
-    if (!around.w)
+    if (!around.w && !eye_is_dead(e))
         return err_set(err, -ENOENT, "the window 0x%x is not there any more", w);
-    /* A menu may open another one beside it; what covers the whole screen is no menu. */
-    for (int depth = 0; depth < 3; depth++) {
+    /* A menu may open another one beside it; what covers the whole screen is no menu, and neither is
+     * a frame with a program's window in it. */
+    for (int round = 0; round < 3; round++) {
         struct rect start = around;
         for (int i = 0; i < n; i++) {
             struct rect near = {tops[i].rect.x - 2, tops[i].rect.y - 2, tops[i].rect.w + 4,
                                 tops[i].rect.h + 4};
-            if (tops[i].is_popup && (near.w < whole.w || near.h < whole.h) &&
-                eye_clip(&near, &start))
+            if (tops[i].is_override && tops[i].id != frame &&
+                (near.w < whole.w || near.h < whole.h) && eye_clip(&near, &start) &&
+                client_inside(e, tops[i].id) == tops[i].id)
                 around = rect_union(around, tops[i].rect);
         }
     }
+    if (eye_is_dead(e))
+        return eye_fail(e, NULL, err, "looking for what is around a window");
+    change_drain(e, false);
     if (!eye_clip(&around, &whole))
         return err_set(err, -ERANGE, "the window 0x%x lies outside of what is looked at", w);
     *ret = place_grow(around, min_w, min_h, whole);
