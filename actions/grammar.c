@@ -625,6 +625,10 @@ static bool gram_step(const void *data, void *state, uint8_t b)
             object_open(g);
             return true;
         }
+        if (b == ']' && g->boxes && !g->n_boxes) {
+            go(g, P_LIST_DONE);
+            return true;
+        }
         return is_space(b) && space(g);
     case P_KEY_OPEN:
     case P_NEXT_KEY:

@@ -13,7 +13,8 @@ struct grammar_limits {
  * whitespace and ```json fence, then one action object (bare or as the only element of a list), then
  * the matching fence end. `limits` must outlive the requests that use the grammar. */
 struct grammar grammar_action(const struct grammar_limits *limits);
-/* The same for the official grounding answer: a list of {"bbox_2d": [...], "label": "..."}. */
+/* The same for the official grounding answer: a list of {"bbox_2d": [...], "label": "..."}, empty where
+ * the target is not there. */
 struct grammar grammar_boxes(const struct grammar_limits *limits);
 
 #endif

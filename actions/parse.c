@@ -631,6 +631,18 @@ static int find_bare_box(const char *text, size_t n, size_t at, struct read_doc 
     return -1;
 }
 
+/* "[]" is all there is of an answer. */
+static bool is_empty_list(const char *text, size_t n, size_t at)
+{
+    const char *open = memchr(text + at, '[', n - at);
+    if (!open || memchr(text + at, '{', n - at))
+        return false;
+    size_t i = (size_t)(open - text) + 1;
+    while (i < n && isspace((unsigned char)text[i]))
+        i++;
+    return i < n && text[i] == ']';
+}
+
 int action_parse_box(const char *text, size_t n, int image_w, int image_h, struct model_pt *ret,
                      float ret_box[4], struct err *err)
 {
@@ -651,7 +663,9 @@ int action_parse_box(const char *text, size_t n, int image_w, int image_h, struc
     } else if (!memchr(text + at, '{', n - at)) {
         place = find_bare_box(text, n, at, &d);
     }
-    if (place < 0)
+    if (place < 0 && is_empty_list(text, n, at))
+        rc = err_set(err, -ENOENT, "the model sees nothing on the screen that matches");
+    else if (place < 0)
         rc = err_set(err, -EINVAL, "%s", first.text);
     else
         rc = read_place(&d, place, image_w, image_h, ret, ret_box, err);

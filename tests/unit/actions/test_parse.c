@@ -354,6 +354,14 @@ static void reads_boxes(void **state)
         assert_int_equal(action_parse_box(bad[i], strlen(bad[i]), W, H, &p, box, &err), -EINVAL);
         assert_true(err.text[0]);
     }
+    static const char *const none[] = {"[]", "<think>not found</think>\n\n```json\n[ ]\n```"};
+    for (size_t i = 0; i < N_ELEMENTS(none); i++) {
+        struct model_pt p;
+        float box[4];
+        struct err err = {0};
+        assert_int_equal(action_parse_box(none[i], strlen(none[i]), W, H, &p, box, &err), -ENOENT);
+        assert_non_null(strstr(err.text, "nothing on the screen"));
+    }
 }
 
 /* random actions */
