@@ -5,6 +5,7 @@
 #include "actions/grammar.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
