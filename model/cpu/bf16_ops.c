@@ -243,12 +243,20 @@ void bf16_kv_alloc_int8(struct backend *b, int n_head, int d_head, int n_cap, st
     *ret = kv;
 }
 
-/* n values, `step` bytes apart in dst; returns their scale. */
+/* n values, `step` bytes apart in dst; returns their scale, which is no number where a value
+ * is none, so that it shows in the answer as it does in bf16. */
 static float round_to_int8(int n, const float *src, int8_t *dst, int step)
 {
-    float most = 0;
-    for (int i = 0; i < n; i++)
+    float most = 0, none = 0;
+    for (int i = 0; i < n; i++) {
         most = MAX(most, fabsf(src[i]));
+        none += src[i] * 0;
+    }
+    if (none != 0) {
+        for (int i = 0; i < n; i++)
+            dst[i * step] = 1;
+        return NAN;
+    }
     float f = most > 0 ? 127 / most : 0;
     for (int i = 0; i < n; i++)
         dst[i * step] = (int8_t)(src[i] * f + (src[i] < 0 ? -0.5f : 0.5f));

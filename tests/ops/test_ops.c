@@ -370,9 +370,23 @@ static void rope(struct backend *b)
     }
 }
 
-/* Queries, keys and values side by side in a row, as the layers have them. */
-static void one_attend(struct backend *b, int heads, int kv_heads, int d, int n, int past,
-                       const struct span *spans, int n_spans)
+/* n_rows x n_cols values as bytes with one scale. */
+static void round_together(float *x, size_t ld, int n_rows, int n_cols)
+{
+    float most = 0;
+
+    for (int i = 0; i < n_rows * n_cols; i++)
+        most = fmaxf(most, fabsf(x[(size_t)(i / n_cols) * ld + (size_t)(i % n_cols)]));
+    for (int i = 0; i < n_rows * n_cols && most > 0; i++) {
+        float *to = &x[(size_t)(i / n_cols) * ld + (size_t)(i % n_cols)];
+        *to = rintf(*to * (127 / most)) * (most / 127);
+    }
+}
+
+/* Queries, keys and values side by side in a row, as the layers have them. int8: each row of a head
+ * of the keys and values has a scale of its own. */
+static void one_attend(struct backend *b, bool int8, int heads, int kv_heads, int d, int n,
+                       int past, const struct span *spans, int n_spans)
 {
     int total = past + n;
     size_t ld = (size_t)((heads + 2 * kv_heads) * d), ld_out = (size_t)(heads * d) + 1;
@@ -388,9 +402,12 @@ static void one_attend(struct backend *b, int heads, int kv_heads, int d, int n,
      * the tolerance allows. */
     for (size_t i = 0; i < (size_t)total * ld; i++)
         qkv[i] *= 4;
-    b->kv_alloc(b, kv_heads, d, total, &kv);
-    /* In two uneven pieces, as a cache grows. */
+    for (int j = heads * d; j < (heads + 2 * kv_heads) * d; j++)
+        qkv[(size_t)(total / 2) * ld + (size_t)j] = 0; /* a row without a scale */
+    (int8 ? b->kv_alloc_int8 : b->kv_alloc)(b, kv_heads, d, total + 9, &kv);
+    /* In two uneven pieces, as a cache grows. Behind them lies what a wrong guess has left. */
     int first = total > 5 ? total - 5 : 0;
+    b->kv_put(b, &kv, k, v, ld, MIN(9, total), total);
     b->kv_put(b, &kv, k, v, ld, first, 0);
     b->kv_put(b, &kv, k + (size_t)first * ld, v + (size_t)first * ld, ld, total - first, first);
     struct attend a = {.q = qkv + (size_t)past * ld, .ld_q = ld, .out = out, .ld_out = ld_out,
@@ -400,6 +417,9 @@ static void one_attend(struct backend *b, int heads, int kv_heads, int d, int n,
     /* What the backend rounds is rounded here too: all but the weights of the values, which cost up
      * to about 2^-9 of the largest value, 4. */
     float scale = a.scale;
+    for (int i = 0; int8 && i < total; i++)
+        for (int h = 0; h < 2 * kv_heads; h++)
+            round_together(qkv + (size_t)i * ld + (heads + h) * d, ld, 1, d);
     if (is_bf16(b)) {
         float log2e = 1.44269504f;
         for (int i = 0; i < total; i++)
@@ -422,26 +442,98 @@ static void one_attend(struct backend *b, int heads, int kv_heads, int d, int n,
                        (double)scale, want + (i * heads + h) * d);
         }
     }
-    compare(causal ? "causal attend" : "attend in spans", b, out, ld_out, want, n, heads * d,
-            is_bf16(b) ? 3 * 0x1p-8 : 6e-5);
+    compare(int8 ? "attend to int8" : causal ? "causal attend" : "attend in spans", b, out, ld_out,
+            want, n, heads * d, is_bf16(b) ? 3 * 0x1p-8 : 6e-5);
     b->kv_done(b, &kv);
 }
 
-static void attend(struct backend *b)
+static void attend_as(struct backend *b, bool int8)
 {
     static const struct span windows[] = {{0, 64}, {64, 80}, {80, 84}, {84, 148}, {148, 450}};
     static const struct span whole[] = {{0, 300}};
 
-    one_attend(b, 3, 3, 64, 450, 0, windows, 5);
-    one_attend(b, 2, 2, 80, 300, 0, whole, 1);
-    one_attend(b, 4, 2, 64, 1, 0, NULL, 0);
-    one_attend(b, 4, 2, 64, 1, 299, NULL, 0);
-    one_attend(b, 4, 1, 32, 130, 0, NULL, 0);
-    one_attend(b, 4, 4, 16, 70, 531, NULL, 0);
-    one_attend(b, 2, 1, 128, 49, 33, NULL, 0);
-    one_attend(b, 6, 2, 12, 11, 140, NULL, 0);
-    one_attend(b, 28, 4, 128, 1, 200, NULL, 0);
-    one_attend(b, 1, 1, 256, 20, 5, NULL, 0);
+    one_attend(b, int8, 3, 3, 64, 450, 0, windows, 5);
+    one_attend(b, int8, 2, 2, 80, 300, 0, whole, 1);
+    one_attend(b, int8, 4, 2, 64, 1, 0, NULL, 0);
+    one_attend(b, int8, 4, 2, 64, 1, 299, NULL, 0);
+    one_attend(b, int8, 4, 1, 32, 130, 0, NULL, 0);
+    one_attend(b, int8, 4, 4, 16, 70, 531, NULL, 0);
+    one_attend(b, int8, 2, 1, 128, 49, 33, NULL, 0);
+    one_attend(b, int8, 6, 2, 12, 11, 140, NULL, 0);
+    one_attend(b, int8, 28, 4, 128, 1, 200, NULL, 0);
+    one_attend(b, int8, 1, 1, 256, 20, 5, NULL, 0);
+    one_attend(b, int8, 2, 1, 34, 9, 250, NULL, 0);
+}
+
+static void attend(struct backend *b)
+{
+    attend_as(b, false);
+    if (b->kv_alloc_int8)
+        attend_as(b, true);
+}
+
+/* Keys and values put one by one and asked one by one give the bits of all at once, in half the
+ * memory. */
+static void one_by_one(struct backend *b)
+{
+    enum { HEADS = 4, KV = 2, D = 40, N = 150, PAST = 101, OUT = HEADS * D, LD = OUT + 2 * KV * D };
+    static float whole[(N - PAST) * OUT], one[OUT];
+    AUTO_FREE float *qkv = noise_new(N * LD);
+    const float *k = qkv + OUT, *v = k + KV * D;
+    struct kv_store at_once, pieces, exact;
+    struct span all = {0, N - PAST}, first = {0, 1};
+
+    if (!b->kv_alloc_int8)
+        return;
+    b->kv_alloc(b, KV, D, N, &exact);
+    b->kv_alloc_int8(b, KV, D, N, &at_once);
+    b->kv_alloc_int8(b, KV, D, N, &pieces);
+    assert_int_equal(at_once.n_bytes,
+                     exact.n_bytes / 2 + 2 * sizeof(float) * KV * (size_t)exact.n_cap);
+    struct attend a = {.q = qkv + PAST * LD, .ld_q = LD, .out = whole, .ld_out = OUT,
+                       .n_head = HEADS, .scale = 0.2f, .kv = &at_once, .spans = &all, .n_spans = 1,
+                       .causal = true, .base = PAST};
+    b->kv_put(b, &at_once, k, v, LD, N, 0);
+    b->attend(b, &a);
+    a.kv = &pieces;
+    a.spans = &first;
+    a.out = one;
+    for (int i = 0; i < N; i++) {
+        b->kv_put(b, &pieces, k + i * LD, v + i * LD, LD, 1, i);
+        a.q = qkv + i * LD;
+        a.base = i;
+        b->attend(b, &a);
+        if (i >= PAST)
+            assert_memory_equal(one, whole + (i - PAST) * OUT, sizeof(one));
+    }
+    b->kv_done(b, &exact);
+    b->kv_done(b, &at_once);
+    b->kv_done(b, &pieces);
+}
+
+/* A key or value that is no number is not hidden. */
+static void not_a_number(struct backend *b)
+{
+    enum { D = 20, N = 3 };
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    struct span all = {0, 1};
+
+    for (size_t i = 0; i < N_ELEMENTS(odd) && b->kv_alloc_int8; i++) {
+        for (int in_value = 0; in_value < 2; in_value++) {
+            AUTO_FREE float *qkv = noise_new(N * 3 * D);
+            float out[D];
+            struct kv_store kv;
+            qkv[3 * D + (1 + in_value) * D + 7] = odd[i];
+            b->kv_alloc_int8(b, 1, D, N, &kv);
+            b->kv_put(b, &kv, qkv + D, qkv + 2 * D, 3 * D, N, 0);
+            b->attend(b, &(struct attend){.q = qkv, .ld_q = 3 * D, .out = out, .ld_out = D,
+                                          .n_head = 1, .scale = 0.2f, .kv = &kv, .spans = &all,
+                                          .n_spans = 1, .causal = true, .base = N - 1});
+            for (int j = 0; j < D; j++)
+                assert_true(isnan(out[j]));
+            b->kv_done(b, &kv);
+        }
+    }
 }
 
 /* x [n, d], rows of ld, without the mean of its columns, which goes to mean. */
@@ -454,19 +546,6 @@ static void off_mean(float *x, size_t ld, int n, int d, float *mean)
         mean[j] = (float)(sum / n);
         for (int i = 0; i < n; i++)
             x[(size_t)i * ld + (size_t)j] -= mean[j];
-    }
-}
-
-/* n_rows x n_cols values as bytes with one scale. */
-static void round_together(float *x, size_t ld, int n_rows, int n_cols)
-{
-    float most = 0;
-
-    for (int i = 0; i < n_rows * n_cols; i++)
-        most = fmaxf(most, fabsf(x[(size_t)(i / n_cols) * ld + (size_t)(i % n_cols)]));
-    for (int i = 0; i < n_rows * n_cols && most > 0; i++) {
-        float *to = &x[(size_t)(i / n_cols) * ld + (size_t)(i % n_cols)];
-        *to = rintf(*to * (127 / most)) * (most / 127);
     }
 }
 
@@ -577,6 +656,12 @@ static void test_attend(void **state)
     for_each_backend(attend);
 }
 
+static void test_one_by_one(void **state)
+{
+    for_each_backend(one_by_one);
+    for_each_backend(not_a_number);
+}
+
 static void test_f16(void **state)
 {
     assert_true(f16_to_f32(0x3c00) == 1.0f);
@@ -601,9 +686,12 @@ static void test_open_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear), cmocka_unit_test(test_quantised), cmocka_unit_test(test_gated), cmocka_unit_test(test_bytes), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_rope),   cmocka_unit_test(test_attend), cmocka_unit_test(test_attend_bytes),
-        cmocka_unit_test(test_f16),    cmocka_unit_test(test_open_refuses),
+        cmocka_unit_test(test_linear),     cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_gated),      cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attend),     cmocka_unit_test(test_attend_bytes),
+        cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_open_refuses),
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
 }
