@@ -5,7 +5,9 @@
  * answer to all before it.
  *
  * Boxes are scaled to the picture as the model sees it and written [x1, y1, x2, y2], the way
- * MiMo-VL says them. Digits inside brackets are counted apart: the loss of grounding. */
+ * MiMo-VL says them. Digits inside brackets are counted apart: the loss of grounding.
+ *
+ * A file that does not begin with { is a plain text, scored as llama.cpp's perplexity does. */
 #include "client/cli.h"
 
 #include "base/file.h"
@@ -25,6 +27,7 @@
 #define LINE_MAX_BYTES ((size_t)64 << 20)
 #define PARTS_MAX 256
 #define TURNS_MAX 64
+#define WINDOW 512 /* tokens of a plain text; llama-perplexity's own default */
 
 struct loss {
     double sum;
@@ -277,19 +280,62 @@ static int score_line(struct vlm *m, const char *dir, const char *line, size_t n
     return r;
 }
 
-int cmd_model_perplexity(const struct cli *c)
+/* Every line of a data set. */
+static int score_lines(const struct cli *c, struct vlm *m, FILE *f, struct totals *ret)
 {
-    struct vlm_options o = {.n_threads = (int)c->threads, .mmproj = c->mmproj};
-    struct totals t = {0};
-    struct err err = {0};
-    struct vlm *m;
     const char *slash = strrchr(c->arg2, '/');
     AUTO_FREE char *dir =
         slash ? mem_strndup(c->arg2, (size_t)(slash - c->arg2) + 1) : mem_strdup(".");
-    char *line = NULL;
+    AUTO_FREE char *line = NULL;
+    struct err err = {0};
     size_t cap = 0;
     long number = 0;
-    int rc = CLI_OK;
+
+    for (ssize_t n; (n = getline(&line, &cap, f)) > 0;) {
+        struct totals before = *ret;
+        number++;
+        if (n == 1)
+            continue;
+        if (c->limit && number > c->limit)
+            break;
+        if ((size_t)n > LINE_MAX_BYTES || score_line(m, dir, line, (size_t)n, ret, &err) < 0)
+            return cli_fail(c, CLI_FAILED, "%s, line %ld: %s", c->arg2, number,
+                            *err.text ? err.text : "it is longer than 64 MiB");
+        if (c->verbose && ret->all.n > before.all.n) {
+            struct loss l = {ret->all.sum - before.all.sum, ret->all.n - before.all.n};
+            printf("line %-7ld %8ld tokens  loss %.4f\n", number, l.n, l.sum / (double)l.n);
+        }
+    }
+    if (!ret->answers)
+        return cli_fail(c, CLI_FAILED, "%s holds no answer of an assistant", c->arg2);
+    return CLI_OK;
+}
+
+static int score_text(const struct cli *c, struct vlm *m, FILE *f, struct totals *ret)
+{
+    AUTO_FREE struct vlm_token *t = NULL;
+    AUTO_FREE char *text = NULL;
+    struct err err = {0};
+    size_t cap = 0;
+    int n;
+
+    ssize_t n_text = getdelim(&text, &cap, '\0', f);
+    if (n_text < 0 || (size_t)n_text > LINE_MAX_BYTES)
+        return cli_fail(c, CLI_FAILED, "%s is empty, or longer than 64 MiB", c->arg2);
+    if (vlm_score_text(m, text, (size_t)n_text, WINDOW, (int)c->limit, &t, &n, &err) < 0)
+        return cli_fail(c, CLI_FAILED, "%s: %s", c->arg2, err.text);
+    for (int i = 0; i < n; i++)
+        count(&ret->all, t[i].logprob);
+    return CLI_OK;
+}
+
+int cmd_model_perplexity(const struct cli *c)
+{
+    struct vlm_options o = {.n_threads = (int)c->threads, .mmproj = c->mmproj,
+                            .weights = c->weights, .precision = c->precision, .kv = c->kv};
+    struct totals t = {0};
+    struct err err = {0};
+    struct vlm *m;
 
     FILE *f = fopen(c->arg2, "re");
     if (!f)
@@ -298,35 +344,22 @@ int cmd_model_perplexity(const struct cli *c)
         fclose(f);
         return cli_fail(c, CLI_FAILED, "%s", err.text);
     }
-    for (ssize_t n; rc == CLI_OK && (n = getline(&line, &cap, f)) > 0;) {
-        struct totals before = t;
-        number++;
-        if (n == 1)
-            continue;
-        if (c->limit && number > c->limit)
-            break;
-        if ((size_t)n > LINE_MAX_BYTES || score_line(m, dir, line, (size_t)n, &t, &err) < 0) {
-            rc = cli_fail(c, CLI_FAILED, "%s, line %ld: %s", c->arg2, number,
-                          *err.text ? err.text : "it is longer than 64 MiB");
-        } else if (c->verbose && t.all.n > before.all.n) {
-            struct loss l = {t.all.sum - before.all.sum, t.all.n - before.all.n};
-            printf("line %-7ld %8ld tokens  loss %.4f\n", number, l.n, l.sum / (double)l.n);
-        }
-    }
-    free(line);
+    int first = getc(f);
+    ungetc(first, f);
+    bool is_text = first != '{';
+    int rc = is_text ? score_text(c, m, f, &t) : score_lines(c, m, f, &t);
     fclose(f);
     vlm_close(m);
     if (rc != CLI_OK)
         return rc;
-    if (!t.answers)
-        return cli_fail(c, CLI_FAILED, "%s holds no answer of an assistant", c->arg2);
     if (c->json) {
         json_t *j = json_pack("{s:{s:I, s:o, s:o}}", "result", "answers", (json_int_t)t.answers,
                               "all", loss_json(&t.all), "grounding", loss_json(&t.digits));
         cli_put_json(stdout, j);
         json_decref(j);
     } else {
-        printf("%ld answers\n", t.answers);
+        if (!is_text)
+            printf("%ld answers\n", t.answers);
         put_loss("all", &t.all);
         put_loss("coordinates", &t.digits);
     }

@@ -1,6 +1,7 @@
 /* How likely a given answer is: the prompt is prefilled as for a reply, then the answer's own
  * tokens run through the model some at a time, and each is looked up in the row of logits before
- * it. */
+ * it. A plain text is scored the same way, window by window, the first half in place of the prompt.
+ */
 #include "model/engine.h"
 
 #include "base/mem.h"
@@ -98,4 +99,62 @@ int vlm_score(struct vlm *m, const struct vlm_request *request, const char *answ
     prompt_done(&head);
     prompt_done(&full);
     return e;
+}
+
+/* The first n tokens of a text, which begins at position 0; m->logits are the last one's. */
+static int read_text(struct vlm *m, const int32_t *ids, int n, const struct prompt *window,
+                     struct err *err)
+{
+    for (int at = 0; at < n; at += LM_CHUNK) {
+        int rows = MIN(LM_CHUNK, n - at);
+        struct lm_run run = {&m->seq.cache, rows, at, 1};
+        for (int i = 0; i < rows; i++)
+            lm_embed(&m->lm, ids[at + i], m->lm.x + (size_t)i * (size_t)m->lm.d);
+        int r = lm_forward(&m->lm, m->b, &run, 1, window->pos + at, window->n, &m->cancel, err);
+        if (r < 0)
+            return r;
+        if (at + rows == n)
+            lm_logits(&m->lm, m->b, rows - 1, 1, m->logits);
+    }
+    return 0;
+}
+
+int vlm_score_text(struct vlm *m, const char *text, size_t n_text, int n_window, int n_max,
+                   struct vlm_token **ret, int *ret_n, struct err *err)
+{
+    int n_ids, r, n_ctx = m->seq.cache.n_ctx;
+    AUTO_FREE int32_t *ids = NULL;
+
+    if (n_window < 4 || n_window > n_ctx)
+        return err_set(err, -EINVAL, "windows of %d tokens, expected from 4 to the context's %d",
+                       n_window, n_ctx);
+    atomic_store(&m->cancel, false);
+    if ((r = adapter_use(m, NULL, 0, err)) < 0 ||
+        (r = bpe_encode(m->bpe, text, n_text, false, &ids, &n_ids, err)) < 0)
+        return r;
+    int n = n_ids / n_window, read = n_window / 2 + 1, scored = n_window - read;
+    if (!n)
+        return err_set(err, -EINVAL, "the text has %d tokens, expected at least one window of %d",
+                       n_ids, n_window);
+    if (n_max > 0)
+        n = MIN(n, n_max);
+    AUTO_FREE int32_t *pos = mem_alloc(sizeof(*pos) * 3 * (size_t)n_window);
+    for (int i = 0; i < 3 * n_window; i++)
+        pos[i] = i % n_window;
+    struct prompt window = {.n = n_window, .pos = pos};
+    AUTO_FREE struct vlm_token *t = mem_zalloc(sizeof(*t) * (size_t)n * (size_t)scored);
+    m->seq.n_keys = 0; /* no later prompt may find these tokens */
+    for (int k = 0; k < n; k++) {
+        const int32_t *at = ids + (size_t)k * (size_t)n_window;
+        struct vlm_token *out = t + (size_t)k * (size_t)scored;
+        for (int i = 0; i < scored; i++)
+            out[i].id = at[read + i];
+        if ((r = read_text(m, at, read, &window, err)) < 0 ||
+            (r = run_answer(m, &window, read, scored, out, err)) < 0)
+            return r;
+    }
+    *ret = t;
+    *ret_n = n * scored;
+    t = NULL;
+    return 0;
 }

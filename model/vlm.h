@@ -196,5 +196,11 @@ int vlm_prompt(const struct vlm *m, const struct vlm_request *r, int32_t **ret_i
  * and the end of the turn, with the logarithm of its probability. *ret: heap, [n]. */
 int vlm_score(struct vlm *m, const struct vlm_request *r, const char *answer,
               struct vlm_token **ret, int *ret_n, struct err *err);
+/* How likely the plain model finds a text as it is, without a template. It is cut into windows of n_window
+ * tokens (4 at least), at most n_max of them (0: all); a rest at the end does not count. Of each window the
+ * first half, rounded down, and one more token are read, and the others are in *ret, heap, [n]: each after all before it in
+ * its window. So does llama.cpp's llama-perplexity, whose number this can be held against. */
+int vlm_score_text(struct vlm *m, const char *text, size_t n_text, int n_window, int n_max,
+                   struct vlm_token **ret, int *ret_n, struct err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* GGUF files that llama.cpp's own tools wrote, against what others compute with them
  * (tools/goldens/gguf_files.py): every type's values to the last bit, token ids, logits of
- * llama.cpp and of transformers, greedy text, the features of a picture.
+ * llama.cpp and of transformers, greedy text, the features of a picture, the score of a text.
  *
  *   test_gguf FOLDER
  *
@@ -10,6 +10,7 @@
  */
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "model/gguf.h"
 #include "model/lm.h"
 #include "model/mrope.h"
@@ -344,6 +345,41 @@ static void score_of_an_answer_agrees(void **state)
     patches_done(&p);
 }
 
+/* A wrong place in a window, or a key left from the window before, moves this by more than it may. */
+static void score_of_a_text_agrees(void **state)
+{
+    double want = json_number_value(json_object_get(golden, "text_loss")), loss = 0;
+    AUTO_FREE char *path = file_join(folder, "text.gguf");
+    AUTO_FREE struct vlm_token *t = NULL;
+    AUTO(str_done) struct str text = {0};
+    struct vlm_options o = {.precision = "f32", .weights = "as is"};
+    struct err err = {0};
+    struct vlm *m;
+    int n;
+
+    for (int i = 0; i < 120; i++)
+        str_printf(&text, "The quick brown fox jumps over %d lazy dogs.\n", i);
+    if (vlm_open(path, &o, &m, &err) < 0 ||
+        vlm_score_text(m, str_cstr(&text), text.n, 512, 0, &t, &n, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(n, 8 * 255);
+    for (int i = 0; i < n; i++)
+        loss -= (double)t[i].logprob / n;
+    print_message("text: loss %.8g, transformers' %.8g\n", loss, want);
+    assert_true(fabs(loss - want) < 1e-5 * want);
+
+    struct vlm_token *again = NULL;
+    int n_again;
+    assert_int_equal(vlm_score_text(m, str_cstr(&text), text.n, 512, 3, &again, &n_again, &err), 0);
+    assert_int_equal(n_again, 3 * 255);
+    assert_memory_equal(again, t, sizeof *t * 3 * 255);
+    free(again);
+    assert_true(vlm_score_text(m, "short", 5, 512, 0, &again, &n_again, &err) < 0);
+    assert_non_null(strstr(err.text, "one window of 512"));
+    assert_true(vlm_score_text(m, "short", 5, 3, 0, &again, &n_again, &err) < 0);
+    vlm_close(m);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +389,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(text_of_qwen2_agrees),
         cmocka_unit_test(picture_agrees),
         cmocka_unit_test(score_of_an_answer_agrees),
+        cmocka_unit_test(score_of_a_text_agrees),
     };
     if (argc != 2) {
         fprintf(stderr, "usage: test_gguf FOLDER\n");

@@ -9,7 +9,7 @@ vl.gguf, mmproj-vl.gguf
 text.gguf    a plain Qwen2, of all the types that llama-quantize writes
 expected.json
              for both: token ids (llama.cpp), logits and greedy text (llama.cpp on the file and on its
-             dequantised f32 twin; transformers on the dequantised weights, for pictures too)
+             dequantised f32 twin; transformers on the dequantised weights, for pictures and a whole text too)
 
 llama.cpp must be built (targets llama, llama-quantize); its source comes inside llama-cpp-python's sdist, whose
 llama_cpp package must be importable, as must gguf, transformers==4.57.1 and torch.
@@ -147,17 +147,21 @@ def dequantised(path):
         list(reversed(t.shape.tolist()))) for t in r.tensors}
 
 
+def copy_values(r, w, name_of=lambda key: key, other={}):
+    """The metadata of a file, under other names (None: not at all) and with other values where they are given."""
+    for f in r.fields.values():
+        if f.name == "general.architecture" or f.name.startswith("GGUF.") or not name_of(f.name):
+            continue
+        kind = f.types[0]
+        w.add_key_value(name_of(f.name), other.get(f.name, f.contents()), kind,
+                        sub_type=f.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
+
+
 def twin(path, out):
     """The same file with every tensor in f32."""
     r = gguf.GGUFReader(path)
-    arch = bytes(r.fields["general.architecture"].parts[-1]).decode()
-    w = gguf.GGUFWriter(out, arch)
-    for f in r.fields.values():
-        if f.name == "general.architecture" or f.name.startswith("GGUF."):
-            continue
-        kind = f.types[0]
-        w.add_key_value(f.name, f.contents(), kind, sub_type=f.types[-1] if kind == gguf.GGUFValueType.ARRAY
-                        else None)
+    w = gguf.GGUFWriter(out, r.fields["general.architecture"].contents())
+    copy_values(r, w)
     for name, data in dequantised(path).items():
         w.add_tensor(name, data)
     w.write_header_to_file()
@@ -241,9 +245,9 @@ def write_types(path):
 class Llama:
     """What is needed of llama.cpp, through the bindings of llama-cpp-python."""
 
-    def __init__(self, path):
+    def __init__(self, path, n_tokens=N_TOKENS, ends=(STOP, END), n_threads=1):
         import llama_cpp as l
-        self.l = l
+        self.l, self.n_tokens, self.ends, self.n_threads = l, n_tokens, ends, n_threads
         l.llama_backend_init()
         p = l.llama_model_default_params()
         p.n_gpu_layers = 0
@@ -262,7 +266,8 @@ class Llama:
         """Logits behind the prompt, and (id, margin) of greedy steps."""
         l = self.l
         p = l.llama_context_default_params()
-        p.n_ctx, p.n_batch, p.n_threads, p.n_threads_batch = 512, 512, 1, 1
+        p.n_ctx, p.n_batch = 512, 512
+        p.n_threads = p.n_threads_batch = self.n_threads
         p.type_k = p.type_v = 0  # f32
         p.flash_attn_type = 0
         ctx = l.llama_new_context_with_model(self.model, p)
@@ -273,11 +278,11 @@ class Llama:
             assert l.llama_decode(ctx, l.llama_batch_get_one(arr, len(feed))) == 0
             x = np.ctypeslib.as_array(l.llama_get_logits_ith(ctx, -1), (n_vocab,)).copy()
             out = x.copy() if out is None else out
-            x[N_TOKENS:] = -np.inf
+            x[self.n_tokens:] = -np.inf
             a, b = np.sort(x)[-2:]
             best = int(x.argmax())
             steps.append((best, float(b - a)))
-            if best in (STOP, END):
+            if best in self.ends:
                 break
             feed = [best]
         l.llama_free(ctx)
@@ -347,6 +352,18 @@ def score_case(model, llama, still, grid):
     return dict(answer=ANSWER, ids=answer, logprobs=flat([p[i, t] for i, t in enumerate(answer)]))
 
 
+def text_loss(model, llama):
+    """Of the text of test_gguf.c, the way llama-perplexity counts: the second half of each 512 tokens."""
+    ids = llama.tokenize("".join("The quick brown fox jumps over %d lazy dogs.\n" % i for i in range(120)))
+    loss = []
+    for at in range(0, len(ids) - 511, 512):
+        x = torch.tensor(ids[at:at + 512])
+        with torch.no_grad():
+            p = torch.log_softmax(model(input_ids=x[None]).logits[0].double(), -1)
+        loss += [-float(p[i - 1, x[i]]) for i in range(257, 512)]
+    return sum(loss) / len(loss)
+
+
 def main():
     source, build, out = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     torch.set_num_threads(1)
@@ -393,7 +410,7 @@ def main():
                                         attention_mask=torch.ones_like(x)).logits[0, -1])
         picture["ids"] = ids
         score = score_case(vl, l, still, grid)
-        expected = dict(score=score, vl=text_cases(out / "vl.gguf", tmp / "vl32.gguf", vl),
+        expected = dict(score=score, text_loss=text_loss(text, Llama(out / "text.gguf")), vl=text_cases(out / "vl.gguf", tmp / "vl32.gguf", vl),
                         text=text_cases(out / "text.gguf", tmp / "text32.gguf", text), picture=picture)
         json.dump(expected, open(out / "expected.json", "w"), separators=(",", ":"))
 

@@ -245,6 +245,9 @@ static void perplexity_reads_a_data_set(void **state)
     assert_true(json_number_value(json_object_get(all, "loss")) > 0.1);
     json_decref(j);
     expect(run(&out, "perplexity %s/vl.gguf %s", folder, jsonl), 0, &out, "coordinates");
+    assert_int_equal(file_write(jsonl, "plain words, too few", 20, 0600, &err), 0);
+    expect(run(&out, "perplexity %s/vl.gguf %s", folder, jsonl), 1, &out, "one window of 512");
+    expect(run(&out, "perplexity %s/vl.gguf %s --weights int3", folder, jsonl), 1, &out, "int3");
     assert_int_equal(file_write(jsonl, "{}\n", 3, 0600, &err), 0);
     expect(run(&out, "perplexity %s/vl.gguf %s", folder, jsonl), 1, &out, "line 1: messages");
     expect(run(&out, "perplexity %s/vl.gguf %s/none", folder, dir), 1, &out, "cannot open");
