@@ -2,11 +2,12 @@
  * resized bytes and patches to the last bit, features and logits within a tolerance, token ids,
  * M-RoPE indices and greedy text exactly.
  *
- *   test_model FOLDER model.json exact|auto
+ *   test_model FOLDER model.json exact|auto|int8_keys
  *
  * exact: the best backend that computes in float32 as the reference did, from the same bf16
  * weights; what differs is the order of sums. auto: the backend that the program would choose,
- * which may round to bf16 on the way, with a tolerance for that; words may then differ. */
+ * which may round to bf16 on the way, with a tolerance for that; words may then differ. int8_keys:
+ * the same with keys and values in int8, also beside those in bf16. */
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/vlm.h"
@@ -27,12 +28,13 @@
 /* Largest difference allowed, as a share of the largest value. */
 #define CLOSE_EXACT 3e-5
 #define CLOSE_AUTO 3e-2
+#define CLOSE_INT8_KEYS 3e-2 /* to those in bf16; a third of it in the mean */
 #define MAX_PICTURES 16
 #define MAX_MESSAGES 8
 #define MAX_PARTS 4
 
 static const char *folder, *golden_path;
-static bool is_exact;
+static bool is_exact, int8_keys;
 static double close_enough;
 static json_t *golden;
 static struct vlm *m;
@@ -81,7 +83,7 @@ static int setup(void **state)
     for (size_t i = 0; is_exact && !m && i < N_ELEMENTS(exact); i++)
         vlm_open(folder, &(struct vlm_options){.backend = exact[i]}, &m, &err);
     if (!is_exact)
-        vlm_open(folder, &(struct vlm_options){0}, &m, &err);
+        vlm_open(folder, &(struct vlm_options){.kv = int8_keys ? "int8" : NULL}, &m, &err);
     if (!m)
         fail_msg("%s", err.text);
     struct vlm_info info;
@@ -276,6 +278,52 @@ static void logits_agree(void **state)
     print_message("logits: off by at most %.2g of the largest\n", worst);
 }
 
+static int argmax(const float *v, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++)
+        if (v[i] > v[best])
+            best = i;
+    return best;
+}
+
+/* What keys in int8 cost beyond those in bf16. */
+static void int8_is_close_to_bf16(void **state)
+{
+    size_t i;
+    json_t *row;
+    double worst = 0, sum = 0;
+    int n_first = 0;
+    struct vlm *plain;
+    struct vlm_info info;
+    struct err err = {0};
+    vlm_info(m, &info);
+    if (vlm_open(folder, &(struct vlm_options){0}, &plain, &err) < 0)
+        fail_msg("%s", err.text);
+    json_array_foreach(json_object_get(golden, "cases"), i, row)
+    {
+        struct turn t;
+        AUTO_FREE float *got = NULL, *want = NULL;
+        double most = 0, off = 0;
+        turn_of(row, &t);
+        if (vlm_logits(m, &t.r, &got, &err) < 0 || vlm_logits(plain, &t.r, &want, &err) < 0)
+            fail_msg("case %zu: %s", i, err.text);
+        for (int k = 0; k < info.n_vocab; k++) {
+            most = fmax(most, fabs((double)want[k]));
+            off = fmax(off, fabs((double)got[k] - (double)want[k]));
+        }
+        sum += off / most;
+        worst = fmax(worst, off / most);
+        n_first += argmax(got, info.n_vocab) == argmax(want, info.n_vocab);
+    }
+    vlm_close(plain);
+    print_message("int8 keys: off by %.2g of the largest logit, at most %.2g; %d of %zu first "
+                  "tokens\n",
+                  sum / (double)i, worst, n_first, i);
+    assert_true(worst > 0 && worst <= CLOSE_INT8_KEYS && sum / (double)i <= CLOSE_INT8_KEYS / 3);
+    assert_true(n_first * 20 >= (int)i * 19);
+}
+
 /* Until the first step where the two best logits are too close to call. */
 static void greedy_text_is_equal(void **state)
 {
@@ -311,6 +359,14 @@ static void greedy_text_is_equal(void **state)
     assert_true(bytes > 500);
 }
 
+static bool has_bf16(void)
+{
+    struct vlm *v = NULL;
+    bool has = vlm_open(folder, &(struct vlm_options){.precision = "bf16"}, &v, NULL) == 0;
+    vlm_close(v);
+    return has;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest exact[] = {
@@ -324,14 +380,26 @@ int main(int argc, char **argv)
         cmocka_unit_test(features_agree),
         cmocka_unit_test(logits_agree),
     };
-    if (argc != 4 || (!str_eq(argv[3], "exact") && !str_eq(argv[3], "auto"))) {
-        fprintf(stderr, "usage: test_model FOLDER model.json exact|auto\n");
+    const struct CMUnitTest keys[] = {
+        cmocka_unit_test(logits_agree),
+        cmocka_unit_test(int8_is_close_to_bf16),
+    };
+    static const char *const hows[] = {"exact", "auto", "int8_keys"};
+    int how = 0;
+    while (argc == 4 && how < 3 && !str_eq(argv[3], hows[how]))
+        how++;
+    if (argc != 4 || how == 3) {
+        fprintf(stderr, "usage: test_model FOLDER model.json exact|auto|int8_keys\n");
         return 2;
     }
     folder = argv[1];
     golden_path = argv[2];
-    is_exact = str_eq(argv[3], "exact");
+    is_exact = how == 0;
+    int8_keys = how == 2;
     close_enough = is_exact ? CLOSE_EXACT : CLOSE_AUTO;
-    return is_exact ? cmocka_run_group_tests(exact, setup, teardown)
-                    : cmocka_run_group_tests(automatic, setup, teardown);
+    if (int8_keys && !has_bf16())
+        return 77;
+    return is_exact    ? cmocka_run_group_tests(exact, setup, teardown)
+           : int8_keys ? cmocka_run_group_tests(keys, setup, teardown)
+                       : cmocka_run_group_tests(automatic, setup, teardown);
 }

@@ -1,10 +1,15 @@
 /* Several requests at once give the replies that each gives alone, token for token and with the
- * same log probabilities, whatever joins, leaves, fails or has another adapter in between. */
+ * same log probabilities, whatever joins, leaves, fails or has another adapter in between.
+ *
+ *   test_batch NANO TINY ADAPTERS [int8 | measure]
+ *
+ * int8: keys and values are kept in it. */
 #include "actions/grammar.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <errno.h>
 #include <math.h>
@@ -17,17 +22,14 @@
 
 #include <cmocka.h>
 
-static const char *nano_dir, *tiny_dir, *lora_dir;
+static const char *nano_dir, *tiny_dir, *lora_dir, *kv;
 static struct vlm *m;
 
 #define N 11
 
 static int setup(void **state)
 {
-    struct err err = {0};
-
-    if (vlm_open(nano_dir, &(struct vlm_options){.n_threads = 2, .n_ctx = 2048}, &m, &err) < 0)
-        fail_msg("%s", err.text);
+    m = turn_model(nano_dir, &(struct vlm_options){.n_threads = 2, .n_ctx = 2048, .kv = kv});
     return 0;
 }
 
@@ -38,49 +40,35 @@ static int teardown(void **state)
 }
 
 struct ask {
-    struct patches picture;
+    struct turn turn;
     struct grammar_limits limits;
     struct grammar grammar;
     char text[3000];
-    struct vlm_part parts[2];
-    struct vlm_message message;
-    struct vlm_request r;
 };
 
 /* Requests of different kinds and lengths; number 5 has a prompt of several chunks. */
 static void ask_init(struct ask *a, int i, int patch_size)
 {
-    uint32_t seed = (uint32_t)i + 1;
+    struct vlm_request *r = &a->turn.r;
 
     memset(a, 0, sizeof(*a));
-    a->picture =
-        (struct patches){1, 4 + 2 * (i % 3), 6, 1, patch_size, 2, 0, NULL, 500 + (uint64_t)i};
-    size_t n = (size_t)(a->picture.grid_h * 6) * (size_t)patches_n_cols(&a->picture);
-    a->picture.rows = mem_aligned(sizeof(float) * n);
-    for (size_t k = 0; k < n; k++) {
-        seed = seed * 1664525u + 1013904223u;
-        a->picture.rows[k] = (float)(seed >> 8) / (float)(1 << 22) - 2.0f;
-    }
     snprintf(a->text, sizeof(a->text), "Where is the button number %d?", i);
     for (int k = 0; i == 5 && k < 250; k++)
         snprintf(a->text + strlen(a->text), sizeof(a->text) - strlen(a->text), " row %d", k);
-    a->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &a->picture};
-    a->parts[1] = (struct vlm_part){VLM_TEXT, a->text, NULL};
-    a->message =
-        (struct vlm_message){"user", i % 4 == 3 ? a->parts + 1 : a->parts, i % 4 == 3 ? 1 : 2};
+    turn_init(&a->turn, turn_noise(4 + 2 * (i % 3), 6, patch_size, (uint32_t)i + 1), a->text);
+    if (i % 4 == 3)
+        a->turn.message = (struct vlm_message){"user", &a->turn.parts[1], 1};
     a->limits = (struct grammar_limits){168, 168};
     a->grammar = grammar_action(&a->limits);
-    a->r = (struct vlm_request){.messages = &a->message,
-                                .n_messages = 1,
-                                .logprobs = true,
-                                .max_tokens = 8 + 13 * (i % 4),
-                                .n_draft = -1,
-                                .seed = seed};
+    r->logprobs = true;
+    r->max_tokens = 8 + 13 * (i % 4);
+    r->n_draft = -1;
+    r->seed = 7919 * (uint64_t)(i + 1);
     if (i % 3 == 0)
-        a->r.grammar = &a->grammar;
+        r->grammar = &a->grammar;
     if (i % 5 == 4) {
-        a->r.temperature = 1.1f;
-        a->r.top_p = 0.9f;
+        r->temperature = 1.1f;
+        r->top_p = 0.9f;
     }
 }
 
@@ -96,14 +84,6 @@ static void same(const struct vlm_reply *a, const struct vlm_reply *b)
     assert_string_equal(a->text, b->text);
 }
 
-static void alone(struct vlm *v, struct ask *a, struct vlm_reply *ret)
-{
-    struct err err = {0};
-
-    if (vlm_generate(v, &a->r, ret, &err) < 0)
-        fail_msg("%s", err.text);
-}
-
 static void run(int n_seqs)
 {
     struct ask asks[N];
@@ -114,7 +94,7 @@ static void run(int n_seqs)
 
     for (int i = 0; i < N; i++) {
         ask_init(&asks[i], i, 14);
-        alone(m, &asks[i], &want[i]);
+        want[i] = turn_reply(m, &asks[i].turn.r);
     }
     if (vlm_batch_new(m, n_seqs, 0, &b, &err) < 0)
         fail_msg("%s", err.text);
@@ -122,7 +102,8 @@ static void run(int n_seqs)
         struct vlm_reply got;
         int number, i = 0;
         /* as many as there is room for: later ones join those that write */
-        while (n_added < N && (numbers[n_added] = vlm_batch_add(b, &asks[n_added].r, &err)) > 0)
+        while (n_added < N &&
+               (numbers[n_added] = vlm_batch_add(b, &asks[n_added].turn.r, &err)) > 0)
             n_added++;
         assert_true(n_added == N || numbers[n_added] == -EBUSY);
         int r = vlm_batch_next(b, &number, &got, &err);
@@ -141,7 +122,7 @@ static void run(int n_seqs)
     vlm_batch_free(b);
     for (int i = 0; i < N; i++) {
         vlm_reply_done(&want[i]);
-        patches_done(&asks[i].picture);
+        turn_done(&asks[i].turn);
     }
 }
 
@@ -163,15 +144,15 @@ static void guesses_change_no_token(void **state)
 
     for (int i = 0; i < 3; i++) {
         ask_init(&a[i], 3 * i, 14); /* those with the grammar, which repeat the prompt's words */
-        a[i].r.max_tokens = 60;
-        a[i].r.temperature = 0;
-        alone(m, &a[i], &want[i]);
-        a[i].r.n_draft = 7;
+        a[i].turn.r.max_tokens = 60;
+        a[i].turn.r.temperature = 0;
+        want[i] = turn_reply(m, &a[i].turn.r);
+        a[i].turn.r.n_draft = 7;
     }
     assert_int_equal(vlm_batch_new(m, 3, 1024, &b, &err), 0);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 3; i++) {
-            number = vlm_batch_add(b, &a[i].r, &err);
+            number = vlm_batch_add(b, &a[i].turn.r, &err);
             assert_true(number > 0);
             if (round == 1)
                 continue;
@@ -191,7 +172,7 @@ static void guesses_change_no_token(void **state)
     vlm_batch_free(b);
     for (int i = 0; i < 3; i++) {
         vlm_reply_done(&want[i]);
-        patches_done(&a[i].picture);
+        turn_done(&a[i].turn);
     }
 }
 
@@ -206,13 +187,13 @@ static void an_ended_one_leaves_its_prefix(void **state)
     ask_init(&a, 1, 14);
     assert_int_equal(vlm_batch_new(m, 2, 512, &b, &err), 0);
     for (int i = 0; i < 2; i++) {
-        assert_true(vlm_batch_add(b, &a.r, &err) > 0);
+        assert_true(vlm_batch_add(b, &a.turn.r, &err) > 0);
         assert_int_equal(vlm_batch_next(b, &number, &y, &err), 1);
         assert_int_equal(y.n_reused, i ? y.n_prompt - 1 : 0);
         vlm_reply_done(&y);
     }
     vlm_batch_free(b);
-    patches_done(&a.picture);
+    turn_done(&a.turn);
 }
 
 struct canceller {
@@ -237,19 +218,19 @@ static void what_happens_to_one_does_not_touch_the_others(void **state)
 
     for (int i = 0; i < 4; i++) {
         ask_init(&a[i], i + 1, 14);
-        a[i].r.max_tokens = 20 + i;
-        alone(m, &a[i], &want[i]);
+        a[i].turn.r.max_tokens = 20 + i;
+        want[i] = turn_reply(m, &a[i].turn.r);
     }
     assert_int_equal(vlm_batch_new(m, 4, 1024, &c.b, &err), 0);
-    a[1].r.on_text = cancel;
-    a[1].r.user = &c;
+    a[1].turn.r.on_text = cancel;
+    a[1].turn.r.user = &c;
     for (int i = 0; i < 3; i++) {
-        number = vlm_batch_add(c.b, &a[i].r, &err);
+        number = vlm_batch_add(c.b, &a[i].turn.r, &err);
         assert_int_equal(number, i + 1);
     }
     c.number = 2;
-    a[3].r.lora = "nobody";
-    assert_int_equal(vlm_batch_add(c.b, &a[3].r, &err), -ENOENT);
+    a[3].turn.r.lora = "nobody";
+    assert_int_equal(vlm_batch_add(c.b, &a[3].turn.r, &err), -ENOENT);
     while ((r = vlm_batch_next(c.b, &number, &y, &err)) == 1) {
         seen |= 1 << number;
         if (number == 2) {
@@ -264,12 +245,12 @@ static void what_happens_to_one_does_not_touch_the_others(void **state)
     assert_int_equal(r, 0);
     assert_int_equal(seen, 2 | 4 | 8);
     vlm_batch_cancel(c.b, 99);
-    a[3].r.lora = NULL;
-    assert_true(vlm_batch_add(c.b, &a[3].r, &err) > 0);
+    a[3].turn.r.lora = NULL;
+    assert_true(vlm_batch_add(c.b, &a[3].turn.r, &err) > 0);
     vlm_batch_free(c.b); /* before it was read */
     for (int i = 0; i < 4; i++) {
         vlm_reply_done(&want[i]);
-        patches_done(&a[i].picture);
+        turn_done(&a[i].turn);
     }
 }
 
@@ -283,10 +264,10 @@ static void limits_are_told(void **state)
     assert_int_equal(vlm_batch_new(m, 2, 1 << 20, &b, &err), -EINVAL);
     assert_int_equal(vlm_batch_new(m, 1, 64, &b, &err), 0);
     ask_init(&a, 5, 14);
-    assert_int_equal(vlm_batch_add(b, &a.r, &err), -E2BIG);
+    assert_int_equal(vlm_batch_add(b, &a.turn.r, &err), -E2BIG);
     assert_non_null(strstr(err.text, "64"));
     vlm_batch_free(b);
-    patches_done(&a.picture);
+    turn_done(&a.turn);
 }
 
 /* Rows of one pass with different adapters, and with none. */
@@ -295,8 +276,8 @@ static void adapters_are_not_mixed(void **state)
     static const char *const names[] = {NULL, "text", "wide", "saved"};
     char *dirs[4];
     struct vlm_adapter adapters[3];
-    struct vlm_options o = {
-        .n_threads = 2, .precision = "f32", .adapters = adapters, .n_adapters = 3};
+    struct vlm_options o = {.n_threads = 2, .precision = kv ? "bf16" : "f32", .kv = kv,
+                            .adapters = adapters, .n_adapters = 3};
     struct ask a[8];
     struct vlm_reply want[8], y;
     struct vlm_batch *b;
@@ -312,15 +293,15 @@ static void adapters_are_not_mixed(void **state)
         fail_msg("%s", err.text);
     for (int i = 0; i < 8; i++) {
         ask_init(&a[i], i % 2, 4);
-        a[i].r.grammar = NULL;
-        a[i].r.temperature = 0;
-        a[i].r.max_tokens = 12;
-        a[i].r.lora = names[i % 4];
-        a[i].r.lora_scale = i < 6 ? 0 : 0.5f;
-        alone(v, &a[i], &want[i]);
+        a[i].turn.r.grammar = NULL;
+        a[i].turn.r.temperature = 0;
+        a[i].turn.r.max_tokens = 12;
+        a[i].turn.r.lora = names[i % 4];
+        a[i].turn.r.lora_scale = i < 6 ? 0 : 0.5f;
+        want[i] = turn_reply(v, &a[i].turn.r);
     }
     for (int i = 0; i < 8; i++)
-        assert_int_equal(vlm_batch_add(b, &a[i].r, &err), i + 1);
+        assert_int_equal(vlm_batch_add(b, &a[i].turn.r, &err), i + 1);
     while (vlm_batch_next(b, &number, &y, &err) == 1) {
         same(&want[number - 1], &y);
         vlm_reply_done(&y);
@@ -331,7 +312,7 @@ static void adapters_are_not_mixed(void **state)
     vlm_close(v);
     for (int i = 0; i < 8; i++) {
         vlm_reply_done(&want[i]);
-        patches_done(&a[i].picture);
+        turn_done(&a[i].turn);
     }
     for (int i = 0; i < 3; i++)
         free(dirs[i]);
@@ -350,24 +331,24 @@ static int measure(void)
         fail_msg("%s", err.text);
     for (int i = 0; i < 8; i++) {
         ask_init(&a[i], 8, 14);
-        a[i].r.grammar = NULL;
-        a[i].r.logprobs = false;
-        a[i].r.max_tokens = 200;
-        a[i].r.temperature = 1.5f;
-        a[i].r.seed = (uint64_t)i;
+        a[i].turn.r.grammar = NULL;
+        a[i].turn.r.logprobs = false;
+        a[i].turn.r.max_tokens = 200;
+        a[i].turn.r.temperature = 1.5f;
+        a[i].turn.r.seed = (uint64_t)i;
     }
     for (int round = 0; round < 3; round++) {
         int64_t start = clock_now_us(), alone_us, batch_us;
         n_tokens = 0;
         for (int i = 0; i < 8; i++) {
-            alone(m, &a[i], &y);
+            y = turn_reply(m, &a[i].turn.r);
             n_tokens += y.n_generated;
             vlm_reply_done(&y);
         }
         alone_us = clock_now_us() - start;
         start = clock_now_us();
         for (int i = 0; i < 8; i++)
-            vlm_batch_add(b, &a[i].r, &err);
+            vlm_batch_add(b, &a[i].turn.r, &err);
         while (vlm_batch_next(b, &number, &y, &err) == 1)
             vlm_reply_done(&y);
         batch_us = clock_now_us() - start;
@@ -395,7 +376,10 @@ int main(int argc, char **argv)
     nano_dir = argv[1];
     tiny_dir = argv[2];
     lora_dir = argv[3];
-    if (argc > 4)
+    if (argc > 4 && strcmp(argv[4], "measure") == 0)
         return measure();
+    kv = argc > 4 ? argv[4] : NULL;
+    if (kv && !turn_has_bf16(nano_dir))
+        return 77;
     return cmocka_run_group_tests_name("batch", tests, setup, teardown);
 }

@@ -10,6 +10,7 @@
 #include "model/source.h"
 #include "model/tool.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <errno.h>
 #include <math.h>
@@ -43,19 +44,13 @@ static int teardown(void **state)
 
 static struct vlm *open_model(const char *path)
 {
-    struct vlm *m;
-    struct err err = {0};
     struct vlm_adapter a = {.dir = adapter, .merge = true};
-    if (vlm_open(path,
-                 &(struct vlm_options){.n_threads = 1,
-                                       .precision = "f32",
-                                       .n_ctx = 1024,
-                                       .weights = weights,
-                                       .adapters = &a,
-                                       .n_adapters = adapter != NULL},
-                 &m, &err) < 0)
-        fail_msg("%s", err.text);
-    return m;
+    return turn_model(path, &(struct vlm_options){.n_threads = 1,
+                                                  .precision = "f32",
+                                                  .n_ctx = 1024,
+                                                  .weights = weights,
+                                                  .adapters = &a,
+                                                  .n_adapters = adapter != NULL});
 }
 
 /* What a model makes of a drawn picture and a question: prompt ids, features and logits. */

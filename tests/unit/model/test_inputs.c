@@ -2,6 +2,7 @@
  * logits in f32. tools/goldens/inputs.py made tests/golden/inputs.json. */
 #include "base/mem.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -25,11 +26,7 @@ static struct vlm *m;
 
 static int setup(void **state)
 {
-    struct vlm_options o = {.n_threads = 2, .precision = "f32"};
-    struct err err = {0};
-
-    if (vlm_open(dir, &o, &m, &err) < 0)
-        fail_msg("%s", err.text);
+    m = turn_model(dir, &(struct vlm_options){.n_threads = 2, .precision = "f32"});
     return 0;
 }
 
@@ -37,26 +34,6 @@ static int teardown(void **state)
 {
     vlm_close(m);
     return 0;
-}
-
-/* The formula of tiny.py. */
-static struct patches picture(int t, int h, int w, int n_temporal, int salt, double seconds)
-{
-    struct patches p = {t,
-                        h,
-                        w,
-                        n_temporal,
-                        4,
-                        2,
-                        (float)seconds,
-                        NULL,
-                        (uint64_t)(salt + 1) << 8 ^ (uint64_t)n_temporal};
-    size_t n = (size_t)(t * h * w) * (size_t)patches_n_cols(&p);
-
-    p.rows = mem_aligned(n * sizeof(float));
-    for (size_t i = 0; i < n; i++)
-        p.rows[i] = (float)((double)((i * 7919 + (size_t)salt * 104729) % 1009) / 504.0 - 1.0);
-    return p;
 }
 
 static int at(const json_t *j, size_t i)
@@ -80,11 +57,12 @@ static void check(size_t number, const json_t *row)
                                      &pictures[i]};
         if ((g = json_object_get(p, "image"))) {
             parts[i].kind = VLM_IMAGE;
-            pictures[i] = picture(1, at(g, 0), at(g, 1), 1, (int)i, 0);
+            pictures[i] = turn_formula(1, at(g, 0), at(g, 1), 1, (int)i, 0);
         } else if ((g = json_object_get(p, "video"))) {
             parts[i].kind = VLM_VIDEO;
-            pictures[i] = picture(at(g, 0), at(g, 1), at(g, 2), 2, (int)i,
-                                  json_number_value(json_object_get(p, "seconds")));
+            pictures[i] =
+                turn_formula(at(g, 0), at(g, 1), at(g, 2), 2, (int)i,
+                             (float)json_number_value(json_object_get(p, "seconds")));
         }
     }
     struct vlm_message messages[] = {{"system", &system, 1}, {"user", parts, (int)n_parts}};
@@ -132,7 +110,7 @@ static void refuses(struct patches *p, enum vlm_part_kind kind, const char *word
 
 static void impossible_videos_are_refused(void **state)
 {
-    struct patches p = picture(3, 4, 4, 2, 1, 1);
+    struct patches p = turn_formula(3, 4, 4, 2, 1, 1);
 
     refuses(&p, VLM_IMAGE, "more than one make a video");
     p.second_per_grid = NAN;
@@ -157,9 +135,7 @@ static void a_prompt_too_long_is_told_apart(void **state)
     struct vlm_part part = {VLM_TEXT, text, NULL};
     struct vlm_message message = {"user", &part, 1};
     struct vlm_request r = {.messages = &message, .n_messages = 1};
-    struct vlm_options o = {.n_threads = 1, .n_ctx = 300};
     struct vlm_reply y;
-    struct vlm *small;
     struct err err = {0};
 
     memset(text, 'a', sizeof(text));
@@ -167,7 +143,7 @@ static void a_prompt_too_long_is_told_apart(void **state)
     assert_int_equal(vlm_generate(m, &r, &y, &err), -E2BIG); /* beyond what the model has */
     assert_non_null(strstr(err.text, "2048"));
     text[400] = 0;
-    assert_int_equal(vlm_open(dir, &o, &small, &err), 0);
+    struct vlm *small = turn_model(dir, &(struct vlm_options){.n_threads = 1, .n_ctx = 300});
     assert_int_equal(vlm_generate(small, &r, &y, &err), -E2BIG); /* beyond what was asked for */
     assert_non_null(strstr(err.text, "300"));
     vlm_close(small);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -25,51 +26,18 @@
 static const char *tiny_dir, *lora_dir;
 static json_t *expected;
 
-/* The formula of tiny.py. */
-static struct patches picture(int t, int h, int w, int n_temporal, int salt)
-{
-    struct patches p = {t, h, w, n_temporal, 4, 2, n_temporal > 1 ? 1.5f : 0, NULL, (uint64_t)salt};
-    size_t n = (size_t)(t * h * w) * (size_t)patches_n_cols(&p);
-
-    p.rows = mem_aligned(n * sizeof(float));
-    for (size_t i = 0; i < n; i++)
-        p.rows[i] = (float)((double)((i * 7919 + (size_t)salt * 104729) % 1009) / 504.0 - 1.0);
-    return p;
-}
-
-struct fixture {
-    struct patches a, b, video;
-    struct vlm_part system, parts[6];
-    struct vlm_message messages[2];
-    struct vlm_request r;
-};
-
-static struct fixture f;
+static struct turn_mixed f;
 
 static int setup(void **state)
 {
-    f.a = picture(1, 10, 22, 1, 1);
-    f.b = picture(1, 4, 6, 1, 2);
-    f.video = picture(3, 4, 6, 2, 3);
-    f.system = (struct vlm_part){VLM_TEXT, "Be brief.", NULL};
-    f.parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &f.a};
-    f.parts[1] = (struct vlm_part){VLM_TEXT, "one, ", NULL};
-    f.parts[2] = (struct vlm_part){VLM_IMAGE, NULL, &f.b};
-    f.parts[3] = (struct vlm_part){VLM_TEXT, "two, ", NULL};
-    f.parts[4] = (struct vlm_part){VLM_VIDEO, NULL, &f.video};
-    f.parts[5] = (struct vlm_part){VLM_TEXT, "what moves?", NULL};
-    f.messages[0] = (struct vlm_message){"system", &f.system, 1};
-    f.messages[1] = (struct vlm_message){"user", f.parts, 6};
-    f.r = (struct vlm_request){
-        .messages = f.messages, .n_messages = 2, .max_tokens = 24, .logprobs = true};
+    turn_mixed_init(&f);
+    f.r.logprobs = true;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    patches_done(&f.a);
-    patches_done(&f.b);
-    patches_done(&f.video);
+    turn_mixed_done(&f);
     return 0;
 }
 
@@ -211,13 +179,10 @@ static void a_scale_of_a_request_counts(void **state)
 static struct vlm_reply generate(struct vlm *m, const char *adapter, float scale)
 {
     struct vlm_request r = f.r;
-    struct vlm_reply y;
-    struct err err = {0};
 
     r.lora = adapter;
     r.lora_scale = scale;
-    if (vlm_generate(m, &r, &y, &err) < 0)
-        fail_msg("%s", err.text);
+    struct vlm_reply y = turn_reply(m, &r);
     vlm_reply_done(&y);
     return y;
 }

@@ -1,8 +1,14 @@
 /* What a second step can take over from the first, and why not more. The official order is picture,
- * then text: with another picture only the tokens before it are still right. */
+ * then text: with another picture only the tokens before it are still right.
+ *
+ *   test_reuse NANO [int8]
+ *
+ * int8: keys and values are kept in it. */
 #include "base/mem.h"
 #include "model/engine.h"
+#include "tests/unit/model/turn.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,16 +18,20 @@
 
 #include <cmocka.h>
 
-static const char *dir;
+static const char *dir, *kv;
 static struct vlm *m;
+
+static struct vlm *new_model(int n_ctx)
+{
+    return turn_model(dir, &(struct vlm_options){.n_threads = 2,
+                                                 .precision = kv ? "bf16" : "f32",
+                                                 .n_ctx = n_ctx,
+                                                 .kv = kv});
+}
 
 static int setup(void **state)
 {
-    struct vlm_options o = {.n_threads = 2, .precision = "f32", .n_ctx = 1024};
-    struct err err = {0};
-
-    if (vlm_open(dir, &o, &m, &err) < 0)
-        fail_msg("%s", err.text);
+    m = new_model(1024);
     return 0;
 }
 
@@ -31,43 +41,24 @@ static int teardown(void **state)
     return 0;
 }
 
-struct step {
-    struct patches picture;
-    struct vlm_part parts[2];
-    struct vlm_message message;
-    struct vlm_request r;
-};
-
-static void step_init(struct step *s, uint32_t seed, const char *text)
+static void step_init(struct turn *t, uint32_t seed, const char *text)
 {
-    memset(s, 0, sizeof(*s));
-    s->picture = (struct patches){1, 8, 12, 1, 14, 2, 0, NULL, 4000 + seed};
-    size_t n = (size_t)(8 * 12) * (size_t)patches_n_cols(&s->picture);
-    s->picture.rows = mem_aligned(sizeof(float) * n);
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        s->picture.rows[i] = (float)(seed >> 8) / (float)(1 << 22) - 2.0f;
-    }
-    s->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &s->picture};
-    s->parts[1] = (struct vlm_part){VLM_TEXT, text, NULL};
-    s->message = (struct vlm_message){"user", s->parts, 2};
-    s->r = (struct vlm_request){.messages = &s->message, .n_messages = 1, .max_tokens = 4};
+    turn_init(t, turn_noise(8, 12, 14, seed), text);
+    t->r.max_tokens = 4;
 }
 
+/* Its numbers only. */
 static struct vlm_reply generate(const struct vlm_request *r)
 {
-    struct vlm_reply y;
-    struct err err = {0};
+    struct vlm_reply y = turn_reply(m, r);
 
-    if (vlm_generate(m, r, &y, &err) < 0)
-        fail_msg("%s", err.text);
     vlm_reply_done(&y);
     return y;
 }
 
 /* Index of the first difference of two prompts, where a picture's tokens count as different when
  * the pictures are. */
-static int first_difference(const struct step *a, const struct step *b, int *ret_picture)
+static int first_difference(const struct turn *a, const struct turn *b, int *ret_picture)
 {
     AUTO_FREE int32_t *ia = NULL, *ib = NULL, *pa = NULL, *pb = NULL;
     struct err err = {0};
@@ -87,7 +78,7 @@ static int first_difference(const struct step *a, const struct step *b, int *ret
 
 static void all_before_the_first_change_is_taken_over(void **state)
 {
-    struct step a, b, c;
+    struct turn a, b, c;
     int picture;
 
     step_init(&a, 1, "Goal: open the file. Previous actions: none.");
@@ -115,20 +106,20 @@ static void all_before_the_first_change_is_taken_over(void **state)
     assert_int_equal(y.n_reused, picture);
     assert_int_equal(y.n_visual, 0);
     assert_int_equal(y.n_visual_reused, 24);
-    patches_done(&a.picture);
-    patches_done(&b.picture);
-    patches_done(&c.picture);
+    turn_done(&a);
+    turn_done(&b);
+    turn_done(&c);
 }
 
-/* Keys of position `pos` in a layer, in the f32 backends' panels. */
+/* Keys of position `pos` in a layer: in the f32 backends' panels, or as bytes with a scale. */
 static void keys_of(int layer, int pos, float *ret)
 {
-    const struct kv_store *kv = &m->seq.cache.layers[layer];
-    const float *k = kv->k;
+    const struct kv_store *s = &m->seq.cache.layers[layer];
+    size_t d = (size_t)s->d_head, at = (size_t)pos;
 
-    for (int j = 0; j < kv->d_head; j++)
-        ret[j] =
-            k[(size_t)(pos - pos % 32) * (size_t)kv->d_head + (size_t)j * 32 + (size_t)(pos % 32)];
+    for (size_t j = 0; j < d; j++)
+        ret[j] = s->k_scale ? (float)((const int8_t *)s->k)[at * d + j] * s->k_scale[at]
+                            : ((const float *)s->k)[(at - at % 32) * d + j * 32 + at % 32];
 }
 
 /* The same words at the same positions behind two pictures: in the first layer their keys are
@@ -136,7 +127,7 @@ static void keys_of(int layer, int pos, float *ret)
  * picture. So no key behind a changed picture may be kept, whatever the text. */
 static void words_behind_another_picture_have_other_keys(void **state)
 {
-    struct step a, b;
+    struct turn a, b;
     float one[256], two[256];
     int picture;
 
@@ -156,8 +147,77 @@ static void words_behind_another_picture_have_other_keys(void **state)
         else
             assert_true(memcmp(one, two, n) != 0);
     }
-    patches_done(&a.picture);
-    patches_done(&b.picture);
+    turn_done(&a);
+    turn_done(&b);
+}
+
+/* Two screenshots, and the system's words before them. */
+struct history {
+    struct turn turns[2];
+    struct vlm_part system;
+    struct vlm_message messages[4];
+    struct vlm_request r;
+};
+
+static void history_init(struct history *h)
+{
+    h->system = (struct vlm_part){VLM_TEXT, "You work on a desktop, one step at a time.", NULL};
+    step_init(&h->turns[0], 11, "Open the file.");
+    step_init(&h->turns[1], 12, "Now save it.");
+    h->messages[0] = (struct vlm_message){"system", &h->system, 1};
+    h->messages[1] = h->turns[0].message;
+    h->messages[2] = (struct vlm_message){"assistant", &h->turns[0].parts[1], 1};
+    h->messages[3] = h->turns[1].message;
+    h->r = (struct vlm_request){
+        .messages = h->messages, .n_messages = 4, .max_tokens = 20, .logprobs = true};
+}
+
+static void same_words(struct vlm_reply *a, struct vlm_reply *b)
+{
+    assert_int_equal(a->n_prompt, b->n_prompt);
+    assert_int_equal(a->n_generated, b->n_generated);
+    for (int i = 0; i < a->n_generated; i++)
+        assert_int_equal(a->tokens[i].id, b->tokens[i].id);
+    assert_string_equal(a->text, b->text);
+    vlm_reply_done(a);
+    vlm_reply_done(b);
+}
+
+/* A history that does not fit says so; without its oldest screenshot it does, what was before that is
+ * taken over, and the answer is that of an engine which never saw it. */
+static void an_old_screenshot_can_go(void **state)
+{
+    struct vlm *old = m, *fresh;
+    struct history h;
+    struct vlm_reply y, want;
+    struct err err = {0};
+
+    history_init(&h);
+    struct vlm_reply whole = turn_reply(m, &h.r); /* fits there */
+    h.messages[1] = (struct vlm_message){"user", h.turns[0].parts + 1, 1};
+    struct vlm_reply shorter = turn_reply(m, &h.r);
+    assert_int_equal(whole.n_prompt - shorter.n_prompt, 24 + 2); /* with its frame */
+    assert_in_range(shorter.n_reused, 15, shorter.n_prompt - 24);
+    assert_int_equal(shorter.n_visual_reused, 24); /* the other one is known */
+    fresh = new_model(1024);
+    want = turn_reply(fresh, &h.r);
+    assert_int_equal(want.n_reused, 0);
+    vlm_close(fresh);
+
+    m = new_model(whole.n_prompt);
+    h.messages[1] = h.turns[0].message;
+    assert_int_equal(vlm_generate(m, &h.r, &y, &err), -E2BIG);
+    h.messages[1] = (struct vlm_message){"user", h.turns[0].parts + 1, 1};
+    y = turn_reply(m, &h.r);
+    same_words(&y, &want);
+    want = turn_reply(m, &h.r);
+    assert_int_equal(want.n_reused, want.n_prompt - 1);
+    same_words(&shorter, &want);
+    vlm_reply_done(&whole);
+    vlm_close(m);
+    m = old;
+    turn_done(&h.turns[0]);
+    turn_done(&h.turns[1]);
 }
 
 int main(int argc, char **argv)
@@ -165,10 +225,14 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_before_the_first_change_is_taken_over),
         cmocka_unit_test(words_behind_another_picture_have_other_keys),
+        cmocka_unit_test(an_old_screenshot_can_go),
     };
 
-    if (argc != 2)
+    if (argc < 2)
         return 2;
     dir = argv[1];
+    kv = argc > 2 ? argv[2] : NULL;
+    if (kv && !turn_has_bf16(dir))
+        return 77;
     return cmocka_run_group_tests_name("reuse", tests, setup, teardown);
 }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "model/think.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -23,13 +24,7 @@ static struct vlm *nano;
 
 static struct vlm *open_dir(const char *dir, enum vlm_no_think how)
 {
-    struct vlm_options o = {.n_threads = 2, .no_think = how, .n_ctx = 1024};
-    struct vlm *m;
-    struct err err = {0};
-
-    if (vlm_open(dir, &o, &m, &err) < 0)
-        fail_msg("%s", err.text);
-    return m;
+    return turn_model(dir, &(struct vlm_options){.n_threads = 2, .no_think = how, .n_ctx = 1024});
 }
 
 static int setup(void **state)
@@ -186,16 +181,6 @@ static void the_release_is_known_by_its_name(void **state)
     assert_int_equal(system(command), 0);
 }
 
-static struct vlm_reply generate(const struct vlm_request *r)
-{
-    struct vlm_reply reply;
-    struct err err = {0};
-
-    if (vlm_generate(nano, r, &reply, &err) < 0)
-        fail_msg("%s", err.text);
-    return reply;
-}
-
 /* Anything, without an end. */
 static void ramble_start(const void *data, void *state) {}
 
@@ -226,7 +211,7 @@ static bool closes_as_if_prompted(const char *prefill, int budget, int n_draft)
                             .n_draft = n_draft,
                             .logprobs = true};
     struct err err = {0};
-    struct vlm_reply a = generate(&r), b;
+    struct vlm_reply a = turn_reply(nano, &r), b;
     AUTO_FREE int32_t *ids = NULL;
     bool same = a.think_cut;
     int n;
@@ -245,7 +230,7 @@ static bool closes_as_if_prompted(const char *prefill, int budget, int n_draft)
         r.prefill = whole;
         r.max_tokens = 60 - n;
         if (same) {
-            b = generate(&r);
+            b = turn_reply(nano, &r);
             assert_false(b.think_cut);
             assert_string_equal(b.text, a.text + n_head);
             vlm_reply_done(&b);
@@ -273,7 +258,7 @@ static void a_budget_closes_the_thought(void **state)
     struct vlm_message message = {"user", &part, 1};
     struct vlm_request r = {
         .messages = &message, .n_messages = 1, .prefill = "<think>", .max_tokens = 20};
-    struct vlm_reply y = generate(&r);
+    struct vlm_reply y = turn_reply(nano, &r);
     assert_false(y.think_cut); /* no budget */
     vlm_reply_done(&y);
 }
@@ -336,7 +321,7 @@ static void an_action_follows_the_longest_thought(void **state)
                                 .grammar = &g,
                                 .seed = seed,
                                 .temperature = 1.6f};
-        struct vlm_reply y = generate(&r);
+        struct vlm_reply y = turn_reply(nano, &r);
         struct action action = {0};
         struct err err = {0};
         assert_memory_equal(y.text, "<think>", 7);
@@ -381,7 +366,7 @@ static void a_grammar_without_thoughts_stays_obeyed(void **state)
                             .max_think_tokens = 3,
                             .grammar = &g};
 
-    struct vlm_reply y = generate(&r);
+    struct vlm_reply y = turn_reply(nano, &r);
     assert_false(y.think_cut);
     assert_int_equal(strspn(y.text, "0123456789"), y.n_text);
     assert_true(y.n_text >= 20);

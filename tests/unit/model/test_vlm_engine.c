@@ -2,6 +2,7 @@
  * threads, the numbers stay those of the plain way. */
 #include "base/mem.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -20,13 +21,8 @@ static struct vlm *m;
 
 static struct vlm *open_with(int n_threads, const char *backend)
 {
-    struct vlm_options o = {.n_threads = n_threads, .backend = backend, .precision = "f32"};
-    struct vlm *v;
-    struct err err = {0};
-
-    if (vlm_open(dir, &o, &v, &err) < 0)
-        fail_msg("%s", err.text);
-    return v;
+    return turn_model(dir, &(struct vlm_options){
+                               .n_threads = n_threads, .backend = backend, .precision = "f32"});
 }
 
 static int setup(void **state)
@@ -39,53 +35,6 @@ static int teardown(void **state)
 {
     vlm_close(m);
     return 0;
-}
-
-/* A picture of h x w patches with noise from a seed. */
-static struct patches picture(int h, int w, uint32_t seed)
-{
-    struct patches p = {1, h, w, 1, 14, 2, 0, NULL, 1000 + seed};
-    size_t n = (size_t)(h * w) * (size_t)patches_n_cols(&p);
-
-    p.rows = mem_aligned(n * sizeof(float));
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p.rows[i] = (float)(seed >> 8) / (float)(1 << 22) - 2.0f;
-    }
-    return p;
-}
-
-/* A user's turn: a picture and a text. */
-struct turn {
-    struct patches image;
-    struct vlm_part parts[2];
-    struct vlm_message message;
-    struct vlm_request r;
-};
-
-static void turn_init(struct turn *t, int h, int w, uint32_t seed, const char *text)
-{
-    memset(t, 0, sizeof(*t));
-    t->image = picture(h, w, seed);
-    t->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &t->image};
-    t->parts[1] = (struct vlm_part){VLM_TEXT, text, NULL};
-    t->message = (struct vlm_message){"user", t->parts, 2};
-    t->r = (struct vlm_request){.messages = &t->message, .n_messages = 1, .max_tokens = 24};
-}
-
-static void turn_done(struct turn *t)
-{
-    patches_done(&t->image);
-}
-
-static struct vlm_reply generate(struct vlm *v, const struct vlm_request *r)
-{
-    struct vlm_reply reply;
-    struct err err = {0};
-
-    if (vlm_generate(v, r, &reply, &err) < 0)
-        fail_msg("%s", err.text);
-    return reply;
 }
 
 static float *logits(struct vlm *v, const struct vlm_request *r)
@@ -123,17 +72,17 @@ static void a_cached_beginning_changes_nothing(void **state)
 {
     struct turn a, b;
 
-    turn_init(&a, 8, 12, 1, "Click the button that says OK.");
-    turn_init(&b, 8, 12, 1, "Click the button that says Cancel, then wait for it.");
+    turn_init(&a, turn_noise(8, 12, 14, 1), "Click the button that says OK.");
+    turn_init(&b, turn_noise(8, 12, 14, 1), "Click the button that says Cancel, then wait for it.");
     struct vlm *fresh = open_with(2, NULL);
     AUTO_FREE float *want = logits(fresh, &b.r);
-    struct vlm_reply first = generate(m, &a.r);
+    struct vlm_reply first = turn_reply(m, &a.r);
     AUTO_FREE float *got = logits(m, &b.r);
     assert_close(want, got, n_vocab(), CLOSE);
-    struct vlm_reply again = generate(m, &b.r);
+    struct vlm_reply again = turn_reply(m, &b.r);
     assert_int_equal(again.n_reused, again.n_prompt - 1);
     assert_int_equal(again.n_visual, 0);
-    struct vlm_reply plain = generate(fresh, &b.r);
+    struct vlm_reply plain = turn_reply(fresh, &b.r);
     assert_string_equal(plain.text, again.text);
     vlm_reply_done(&first);
     vlm_reply_done(&again);
@@ -147,15 +96,15 @@ static void another_picture_is_not_taken_for_the_cached_one(void **state)
 {
     struct turn a, b;
 
-    turn_init(&a, 8, 8, 5, "What is this?");
-    turn_init(&b, 8, 8, 6, "What is this?");
+    turn_init(&a, turn_noise(8, 8, 14, 5), "What is this?");
+    turn_init(&b, turn_noise(8, 8, 14, 6), "What is this?");
     AUTO_FREE float *la = logits(m, &a.r);
     AUTO_FREE float *lb = logits(m, &b.r);
     struct vlm *fresh = open_with(1, NULL);
     AUTO_FREE float *want = logits(fresh, &b.r);
     assert_close(want, lb, n_vocab(), CLOSE);
     assert_true(memcmp(la, lb, sizeof(float) * (size_t)n_vocab()) != 0);
-    struct vlm_reply r = generate(m, &a.r); /* features are still there, the KV cache is not */
+    struct vlm_reply r = turn_reply(m, &a.r); /* features are still there, the KV cache is not */
     assert_int_equal(r.n_visual, 0);
     assert_int_equal(r.n_visual_reused, 16);
     assert_in_range(r.n_reused, 1, r.n_prompt - 17);
@@ -170,7 +119,8 @@ static void threads_change_no_bit(void **state)
     struct turn t;
     struct vlm *one = open_with(1, NULL), *three = open_with(3, NULL);
 
-    turn_init(&t, 26, 34, 9, "Where is the search field?"); /* more than a chunk with the text */
+    /* more than a chunk with the text */
+    turn_init(&t, turn_noise(26, 34, 14, 9), "Where is the search field?");
     AUTO_FREE float *a = logits(one, &t.r);
     AUTO_FREE float *b = logits(three, &t.r);
     assert_memory_equal(a, b, sizeof(float) * (size_t)n_vocab());
@@ -184,7 +134,7 @@ static void backends_agree(void **state)
     struct turn t;
     struct vlm *plain = open_with(1, "generic");
 
-    turn_init(&t, 10, 22, 3, "Open the menu.");
+    turn_init(&t, turn_noise(10, 22, 14, 3), "Open the menu.");
     AUTO_FREE float *a = logits(plain, &t.r);
     AUTO_FREE float *b = logits(m, &t.r);
     assert_close(a, b, n_vocab(), CLOSE);
@@ -200,7 +150,7 @@ static void pieces_equal_the_whole(void **state)
 
     for (int i = 0; i < 400; i++)
         sprintf(text + strlen(text), "row %d, ", i);
-    turn_init(&t, 6, 6, 2, text);
+    turn_init(&t, turn_noise(6, 6, 14, 2), text);
     struct vlm *fresh = open_with(2, NULL);
     AUTO_FREE float *want = logits(fresh, &t.r);
     for (size_t cut = 300; cut < strlen(text); cut += 700) {
@@ -237,16 +187,16 @@ static void the_stream_is_the_reply(void **state)
     struct turn t;
     struct pieces p = {.n = 0};
 
-    turn_init(&t, 4, 4, 8, "Hello");
+    turn_init(&t, turn_noise(4, 4, 14, 8), "Hello");
     t.r.temperature = 2; /* many kinds of bytes */
     t.r.max_tokens = 200;
     t.r.on_text = on_text;
     t.r.user = &p;
-    struct vlm_reply a = generate(m, &t.r);
+    struct vlm_reply a = turn_reply(m, &t.r);
     assert_int_equal(p.n, a.n_text);
     assert_memory_equal(p.s, a.text, p.n);
     t.r.on_text = NULL;
-    struct vlm_reply b = generate(m, &t.r); /* the seed repeats */
+    struct vlm_reply b = turn_reply(m, &t.r); /* the seed repeats */
     assert_string_equal(a.text, b.text);
     vlm_reply_done(&a);
     vlm_reply_done(&b);
@@ -258,19 +208,19 @@ static void cancel_ends_this_call_only(void **state)
     struct turn t;
     struct pieces p = {.cancel = m};
 
-    turn_init(&t, 4, 4, 8, "Hello");
+    turn_init(&t, turn_noise(4, 4, 14, 8), "Hello");
     t.r.temperature = 2;
     t.r.max_tokens = 200;
-    struct vlm_reply whole = generate(m, &t.r);
+    struct vlm_reply whole = turn_reply(m, &t.r);
     t.r.on_text = on_text;
     t.r.user = &p;
-    struct vlm_reply cut = generate(m, &t.r);
+    struct vlm_reply cut = turn_reply(m, &t.r);
     assert_int_equal(cut.stop, VLM_STOP_CANCELLED);
     assert_true(cut.n_text < whole.n_text);
     assert_memory_equal(cut.text, whole.text, cut.n_text);
     t.r.on_text = NULL;
     vlm_cancel(m); /* nothing runs */
-    struct vlm_reply after = generate(m, &t.r);
+    struct vlm_reply after = turn_reply(m, &t.r);
     assert_string_equal(after.text, whole.text);
     vlm_reply_done(&whole);
     vlm_reply_done(&cut);
@@ -283,10 +233,10 @@ static void a_stop_string_is_cut_off(void **state)
     struct turn t;
     struct pieces p = {.n = 0};
 
-    turn_init(&t, 4, 4, 8, "Hello");
+    turn_init(&t, turn_noise(4, 4, 14, 8), "Hello");
     t.r.temperature = 2;
     t.r.max_tokens = 100;
-    struct vlm_reply whole = generate(m, &t.r);
+    struct vlm_reply whole = turn_reply(m, &t.r);
     assert_true(whole.n_text > 12);
     char stop[4] = {0};
     size_t at = whole.n_text / 2;
@@ -298,7 +248,7 @@ static void a_stop_string_is_cut_off(void **state)
     t.r.stop = stops;
     t.r.on_text = on_text;
     t.r.user = &p;
-    struct vlm_reply cut = generate(m, &t.r);
+    struct vlm_reply cut = turn_reply(m, &t.r);
     assert_int_equal(cut.stop, VLM_STOP_STRING);
     assert_int_equal(cut.n_text, want);
     assert_int_equal(p.n, want);
@@ -335,11 +285,11 @@ static void a_grammar_is_obeyed(void **state)
     const struct grammar g = {sizeof(int), NULL, yes_start, yes_step, yes_end, yes_free};
     struct turn t;
 
-    turn_init(&t, 4, 4, 8, "Say something else.");
+    turn_init(&t, turn_noise(4, 4, 14, 8), "Say something else.");
     t.r.grammar = &g;
     for (int hot = 0; hot < 2; hot++) {
         t.r.temperature = (float)hot;
-        struct vlm_reply r = generate(m, &t.r);
+        struct vlm_reply r = turn_reply(m, &t.r);
         assert_string_equal(r.text, "yes!");
         assert_int_equal(r.stop, VLM_STOP_EOS);
         vlm_reply_done(&r);
@@ -353,12 +303,12 @@ static void a_wrong_picture_is_refused(void **state)
     struct vlm_reply r;
     struct err err = {0};
 
-    turn_init(&t, 4, 4, 8, "Hello");
-    t.image.grid_w = 3;
+    turn_init(&t, turn_noise(4, 4, 14, 8), "Hello");
+    t.picture.grid_w = 3;
     assert_true(vlm_generate(m, &t.r, &r, &err) < 0);
     assert_non_null(strstr(err.text, "multiples of 2"));
-    t.image.grid_w = 4;
-    t.image.patch_size = 16;
+    t.picture.grid_w = 4;
+    t.picture.patch_size = 16;
     assert_true(vlm_generate(m, &t.r, &r, &err) < 0);
     turn_done(&t);
 }
@@ -388,14 +338,15 @@ static void keys_in_int8_stay_close(void **state)
     assert_true(b.kv_bytes > 0 && (double)b.kv_bytes < 0.54 * (double)a.kv_bytes);
     for (size_t i = 0; i < N_ELEMENTS(prompts); i++) {
         struct turn t;
-        turn_init(&t, prompts[i].h, prompts[i].w, 20 + (uint32_t)i, prompts[i].text);
+        turn_init(&t, turn_noise(prompts[i].h, prompts[i].w, 14, 20 + (uint32_t)i),
+                  prompts[i].text);
         AUTO_FREE float *want = logits(m, &t.r);
         AUTO_FREE float *got = logits(int8, &t.r);
         assert_close(want, got, n_vocab(), 0.02);
         /* Guessed or alone, token by token or found in the cache: the same reply. */
-        struct vlm_reply first = generate(int8, &t.r);
+        struct vlm_reply first = turn_reply(int8, &t.r);
         t.r.n_draft = -1;
-        struct vlm_reply alone = generate(int8, &t.r);
+        struct vlm_reply alone = turn_reply(int8, &t.r);
         assert_int_equal(alone.n_reused, alone.n_prompt - 1);
         assert_string_equal(first.text, alone.text);
         vlm_reply_done(&first);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/vlm.h"
+#include "tests/unit/model/turn.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -23,18 +24,6 @@
 static const char *dir;
 static json_t *expected;
 
-/* The formula of tiny.py. */
-static struct patches picture(int t, int h, int w, int n_temporal, int salt)
-{
-    struct patches p = {t, h, w, n_temporal, 4, 2, n_temporal > 1 ? 1.5f : 0, NULL, (uint64_t)salt};
-    size_t n = (size_t)(t * h * w) * (size_t)patches_n_cols(&p);
-
-    p.rows = mem_aligned(n * sizeof(float));
-    for (size_t i = 0; i < n; i++)
-        p.rows[i] = (float)((double)((i * 7919 + (size_t)salt * 104729) % 1009) / 504.0 - 1.0);
-    return p;
-}
-
 static void compare(const char *key, const float *got, size_t n)
 {
     const json_t *want = json_object_get(expected, key);
@@ -51,55 +40,23 @@ static void compare(const char *key, const float *got, size_t n)
         fail_msg("%s differ by %g of %g", key, worst, top);
 }
 
-struct fixture {
-    struct vlm *m;
-    struct patches a, b, video;
-    struct vlm_part system, parts[6];
-    struct vlm_message messages[2];
-    struct vlm_request r;
-};
-
-static void fixture_init(struct fixture *f, const char *backend)
+static struct vlm *model_on(const char *backend)
 {
-    struct vlm_options o = {.n_threads = 2, .backend = backend, .precision = "f32"};
-    struct err err = {0};
-
-    memset(f, 0, sizeof(*f));
-    if (vlm_open(dir, &o, &f->m, &err) < 0)
-        fail_msg("%s", err.text);
-    f->a = picture(1, 10, 22, 1, 1);
-    f->b = picture(1, 4, 6, 1, 2);
-    f->video = picture(3, 4, 6, 2, 3);
-    f->system = (struct vlm_part){VLM_TEXT, "Be brief.", NULL};
-    f->parts[0] = (struct vlm_part){VLM_IMAGE, NULL, &f->a};
-    f->parts[1] = (struct vlm_part){VLM_TEXT, "one, ", NULL};
-    f->parts[2] = (struct vlm_part){VLM_IMAGE, NULL, &f->b};
-    f->parts[3] = (struct vlm_part){VLM_TEXT, "two, ", NULL};
-    f->parts[4] = (struct vlm_part){VLM_VIDEO, NULL, &f->video};
-    f->parts[5] = (struct vlm_part){VLM_TEXT, "what moves?", NULL};
-    f->messages[0] = (struct vlm_message){"system", &f->system, 1};
-    f->messages[1] = (struct vlm_message){"user", f->parts, 6};
-    f->r = (struct vlm_request){.messages = f->messages, .n_messages = 2, .max_tokens = 40};
-}
-
-static void fixture_done(struct fixture *f)
-{
-    vlm_close(f->m);
-    patches_done(&f->a);
-    patches_done(&f->b);
-    patches_done(&f->video);
+    return turn_model(
+        dir, &(struct vlm_options){.n_threads = 2, .backend = backend, .precision = "f32"});
 }
 
 static void the_prompt_is_the_same(void **state)
 {
-    struct fixture f;
+    struct vlm *m = model_on(NULL);
+    struct turn_mixed t;
     struct err err = {0};
     AUTO_FREE int32_t *ids = NULL;
     AUTO_FREE int32_t *pos = NULL;
     int n;
 
-    fixture_init(&f, NULL);
-    if (vlm_prompt(f.m, &f.r, &ids, &pos, &n, &err) < 0)
+    turn_mixed_init(&t);
+    if (vlm_prompt(m, &t.r, &ids, &pos, &n, &err) < 0)
         fail_msg("%s", err.text);
     const json_t *want_ids = json_object_get(expected, "ids");
     const json_t *want_pos = json_object_get(expected, "pos");
@@ -109,7 +66,8 @@ static void the_prompt_is_the_same(void **state)
     }
     for (int i = 0; i < 3 * n; i++)
         assert_int_equal(json_integer_value(json_array_get(want_pos, (size_t)i)), pos[i]);
-    fixture_done(&f);
+    turn_mixed_done(&t);
+    vlm_close(m);
 }
 
 static void the_numbers_are_the_same(void **state)
@@ -117,16 +75,17 @@ static void the_numbers_are_the_same(void **state)
     static const char *const backends[] = {"generic", NULL};
 
     for (size_t i = 0; i < N_ELEMENTS(backends); i++) {
-        struct fixture f;
+        struct vlm *m = model_on(backends[i]);
+        struct turn_mixed t;
         struct err err = {0};
         AUTO_FREE float *a = NULL;
         AUTO_FREE float *b = NULL;
         AUTO_FREE float *video = NULL;
         AUTO_FREE float *logits = NULL;
-        fixture_init(&f, backends[i]);
-        if (vlm_encode_image(f.m, &f.a, &a, &err) < 0 || vlm_encode_image(f.m, &f.b, &b, &err) < 0 ||
-            vlm_encode_image(f.m, &f.video, &video, &err) < 0 ||
-            vlm_logits(f.m, &f.r, &logits, &err) < 0)
+        turn_mixed_init(&t);
+        if (vlm_encode_image(m, &t.a, &a, &err) < 0 || vlm_encode_image(m, &t.b, &b, &err) < 0 ||
+            vlm_encode_image(m, &t.video, &video, &err) < 0 ||
+            vlm_logits(m, &t.r, &logits, &err) < 0)
             fail_msg("%s", err.text);
         float both[61 * 48];
         memcpy(both, a, sizeof(float) * 55 * 48);
@@ -134,7 +93,8 @@ static void the_numbers_are_the_same(void **state)
         compare("features", both, N_ELEMENTS(both));
         compare("video", video, 18 * 48);
         compare("logits", logits, 272);
-        fixture_done(&f);
+        turn_mixed_done(&t);
+        vlm_close(m);
     }
 }
 
@@ -143,21 +103,21 @@ static void the_reply_is_the_same(void **state)
     const json_t *want = json_object_get(expected, "reply");
     int32_t ids[64];
     int n = (int)json_array_size(want);
-    struct fixture f;
-    struct vlm_reply reply;
-    struct err err = {0};
+    struct vlm *m = model_on(NULL);
+    struct turn_mixed t;
 
     assert_in_range(n, 1, 64);
     for (int i = 0; i < n; i++)
         ids[i] = (int32_t)json_integer_value(json_array_get(want, (size_t)i));
-    fixture_init(&f, NULL);
-    if (vlm_generate(f.m, &f.r, &reply, &err) < 0)
-        fail_msg("%s", err.text);
-    AUTO_FREE char *text = vlm_detokenize(f.m, ids, n, true);
+    turn_mixed_init(&t);
+    t.r.max_tokens = 40;
+    struct vlm_reply reply = turn_reply(m, &t.r);
+    AUTO_FREE char *text = vlm_detokenize(m, ids, n, true);
     assert_string_equal(reply.text, text);
     assert_int_equal(reply.n_generated, n);
     vlm_reply_done(&reply);
-    fixture_done(&f);
+    turn_mixed_done(&t);
+    vlm_close(m);
 }
 
 /* The same checkpoint with one number of its configuration changed. */
