@@ -20,17 +20,22 @@ static const char *tiny_dir, *lora_dir;
 
 static void wake(void *user) {}
 
-static struct news *ask(struct worker *w, const char *lora, float scale)
+static uint64_t submit(struct worker *w, const char *lora, float scale, int max_tokens)
 {
     struct job j = {.kind = JOB_ASK,
                     .text = mem_strdup("What is this?"),
-                    .max_tokens = 20,
+                    .max_tokens = max_tokens,
                     .lora = mem_strdup(lora),
                     .lora_scale = scale};
-    int64_t until = clock_now_us() + 60000000;
     assert_int_equal(frame_alloc(&j.frame, 112, 112), 0);
     memset(j.frame.rgb, 90, 112 * 112 * 3);
-    uint64_t id = worker_submit(w, &j);
+    return worker_submit(w, &j);
+}
+
+static struct news *ask(struct worker *w, const char *lora, float scale)
+{
+    int64_t until = clock_now_us() + 60000000;
+    uint64_t id = submit(w, lora, scale, 20);
     for (;;) {
         struct news *n = worker_news(w);
         assert_true(clock_now_us() < until);
@@ -42,16 +47,22 @@ static struct news *ask(struct worker *w, const char *lora, float scale)
     }
 }
 
-static void a_job_names_its_adapter(void **state)
+static struct worker *worker_with_two(int n_together)
 {
     AUTO_FREE char *text = file_join(lora_dir, "text");
     AUTO_FREE char *wide = file_join(lora_dir, "wide");
     struct vlm_adapter adapters[] = {{.dir = text, .name = "mine"}, {.dir = wide}};
     struct vlm_options o = {.n_threads = 2, .adapters = adapters, .n_adapters = 2};
-    struct worker *w;
+    struct worker *w = NULL;
     struct err err = {0};
-    if (worker_open(tiny_dir, &o, 0, wake, NULL, &w, &err) < 0)
+    if (worker_open(tiny_dir, &o, n_together, wake, NULL, &w, &err) < 0)
         fail_msg("%s", err.text);
+    return w;
+}
+
+static void a_job_names_its_adapter(void **state)
+{
+    struct worker *w = worker_with_two(0);
     struct news *plain = ask(w, NULL, 0), *mine = ask(w, "mine", 0), *other = ask(w, "wide", 0);
     struct news *again = ask(w, NULL, 0), *scaled = ask(w, "wide", 0.01f),
                 *none = ask(w, "text", 0);
@@ -70,6 +81,72 @@ static void a_job_names_its_adapter(void **state)
     news_free(again);
     news_free(scaled);
     news_free(none);
+    worker_close(w);
+}
+
+enum { N_JOBS = 6, N_TOKENS = 150 };
+
+/* Submits jobs with the adapters in turn, the first `n_at_once` before anything is read, and takes
+ * their answers. Returns how often a piece of one came between two pieces of another. */
+static int answers_of(struct worker *w, int n, int n_at_once, char *ret_texts[])
+{
+    static const char *const names[] = {"mine", "wide", NULL};
+    uint64_t ids[N_JOBS], last = 0;
+    bool seen[N_JOBS] = {false};
+    int64_t until = clock_now_us() + 60000000;
+    int n_submitted = 0, n_done = 0, n_changes = 0;
+    while (n_done < n) {
+        while (n_submitted < n && n_submitted - n_done < n_at_once) {
+            ids[n_submitted] = submit(w, names[n_submitted % 3], 0, N_TOKENS);
+            n_submitted++;
+        }
+        struct news *news = worker_news(w);
+        assert_true(clock_now_us() < until);
+        if (!news) {
+            usleep(500);
+            continue;
+        }
+        int i = 0;
+        while (i < n_submitted && ids[i] != news->job)
+            i++;
+        assert_true(i < n_submitted);
+        if (news->kind == NEWS_TEXT) {
+            n_changes += seen[i] && news->job != last;
+            seen[i] = true;
+            last = news->job;
+        } else {
+            assert_int_equal(news->kind, NEWS_DONE);
+            assert_in_range(news->timing.n_generated, 20, N_TOKENS);
+            ret_texts[i] = mem_strdup(news->text);
+            n_done++;
+        }
+        news_free(news);
+    }
+    return n_changes;
+}
+
+/* Two with each adapter and two with none write a piece each in turn, and none takes on anything of
+ * another's. */
+static void adapters_write_side_by_side(void **state)
+{
+    static const int at_once[] = {2, 4, N_JOBS};
+    char *alone[N_JOBS] = {0}, *texts[N_JOBS];
+    struct worker *w = worker_with_two(N_JOBS);
+    assert_int_equal(answers_of(w, N_JOBS, 1, alone), 0);
+    for (int i = 3; i < N_JOBS; i++)
+        assert_string_equal(alone[i], alone[i - 3]);
+    assert_string_not_equal(alone[0], alone[1]);
+    assert_string_not_equal(alone[0], alone[2]);
+    assert_string_not_equal(alone[1], alone[2]);
+    for (size_t k = 0; k < N_ELEMENTS(at_once); k++) {
+        assert_true(answers_of(w, N_JOBS, at_once[k], texts) > 40);
+        for (int i = 0; i < N_JOBS; i++) {
+            assert_string_equal(texts[i], alone[i]);
+            free(texts[i]);
+        }
+    }
+    for (int i = 0; i < N_JOBS; i++)
+        free(alone[i]);
     worker_close(w);
 }
 
@@ -112,6 +189,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_names_its_adapter),
+        cmocka_unit_test(adapters_write_side_by_side),
         cmocka_unit_test(options_name_adapters),
     };
     if (argc != 3)
