@@ -124,7 +124,7 @@ static void try_pair(const struct bpe *b, const struct node *nodes, int32_t left
     if (left < 0 || nodes[left].next < 0)
         return;
     int32_t l = nodes[left].id, r = nodes[nodes[left].next].id;
-    const struct merge *m = find_merge(b, l, r);
+    const struct merge *m = l >= 0 && r >= 0 ? find_merge(b, l, r) : NULL;
     if (m)
         heap_push(heap, n, (struct pair){m->rank, left, l, r});
 }
@@ -132,7 +132,8 @@ static void try_pair(const struct bpe *b, const struct node *nodes, int32_t left
 static void encode_piece(const struct bpe *b, const char *s, size_t n, struct ids *out)
 {
     if (n == 1) {
-        push(out, b->of_byte[(uint8_t)s[0]]);
+        if (b->of_byte[(uint8_t)s[0]] >= 0)
+            push(out, b->of_byte[(uint8_t)s[0]]);
         return;
     }
     struct node small[64], *nodes = n <= 64 ? small : mem_alloc(n * sizeof *nodes);
@@ -158,7 +159,8 @@ static void encode_piece(const struct bpe *b, const char *s, size_t n, struct id
         try_pair(b, nodes, p.left, heap, &n_heap);
     }
     for (int32_t i = 0; i >= 0; i = nodes[i].next)
-        push(out, nodes[i].id);
+        if (nodes[i].id >= 0) /* else a byte without a token, bpe_check_bytes() */
+            push(out, nodes[i].id);
     if (nodes != small) {
         free(nodes);
         free(heap);

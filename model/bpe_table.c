@@ -117,10 +117,17 @@ int bpe_compile(struct bpe *b, const char *regex, const char *path, struct err *
     return 0;
 }
 
+/* Control characters, planes of Unicode without a letter, and bytes that UTF-8 never has. */
+static bool is_rare(int byte)
+{
+    return (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') || byte == 0x7f ||
+           byte == 0xc0 || byte == 0xc1 || byte == 0xf1 || byte == 0xf2 || byte > 0xf4;
+}
+
 int bpe_check_bytes(const struct bpe *b, const char *path, struct err *err)
 {
     for (int i = 0; i < 256; i++)
-        if (b->of_byte[i] < 0)
+        if (b->of_byte[i] < 0 && !is_rare(i))
             return err_set(err, -EINVAL, "%s has no token for the byte 0x%02x", path, i);
     return 0;
 }

@@ -60,6 +60,8 @@ void bpe_add_merge(struct bpe *b, struct merge m);             /* the first of a
 
 /* After the last token. */
 void bpe_list_added(struct bpe *b);
+/* Small vocabularies leave out bytes that ordinary text does not have (SmolLM2's: 21 of them); these
+ * bytes are then left out of a text too, as llama.cpp and tokenizers do. */
 int bpe_check_bytes(const struct bpe *b, const char *path, struct err *err);
 int bpe_compile(struct bpe *b, const char *regex, const char *path, struct err *err);
 

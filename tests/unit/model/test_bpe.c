@@ -165,6 +165,24 @@ static void decoding_joins_bytes_before_it_judges_them(void **state)
     bpe_close(b);
 }
 
+/* As in SmolLM2's vocabulary, which has no token for it. */
+static void bytes_without_a_token_are_left_out(void **state)
+{
+    struct small_tokenizer t = SMALL_TOKENIZER;
+    static const int32_t want[] = {SMALL_AA, SMALL_AA, '!', '!'};
+    t.without_byte = 0x04;
+    struct bpe *b = open_small(t);
+    AUTO_FREE int32_t *ids = NULL, *none = NULL;
+    int n;
+
+    assert_int_equal(bpe_encode(b, "aa\x04" "aa!\x04\x04!", 9, true, &ids, &n, NULL), 0);
+    assert_int_equal(n, N_ELEMENTS(want));
+    assert_memory_equal(ids, want, sizeof want);
+    assert_int_equal(bpe_encode(b, "\x04", 1, true, &none, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    bpe_close(b);
+}
+
 /* A million letters in one piece: each takes part in some twenty merges' worth of heap, which is
  * far below a second; a rescan of the piece at every merge would take hours. */
 static void a_megabyte_of_one_letter_is_quick(void **state)
@@ -263,7 +281,7 @@ static void bad_rank_files_are_refused(void **state)
     static const struct {
         const char *text, *says;
     } rows[] = {
-        {"", "0x00"}, {"YQ== 0\n", "0x00"}, {"YQ==\n", "line 1"}, {"YQ== x\n", "line 1"},
+        {"", "byte 0x09"}, {"YQ== 0\n", "byte 0x09"}, {"YQ==\n", "line 1"}, {"YQ== x\n", "line 1"},
         {"YQ== 0\n?? 1\n", "line 2"}, {" 5\n", "line 1"}, {"YQ== 99999999\n", "line 1"},
         {"YQ== -1\n", "line 1"},
     };
@@ -288,6 +306,7 @@ int main(void)
         T(text_cannot_make_control_tokens),
         T(tokenizer_config_decides_what_is_special),
         T(decoding_joins_bytes_before_it_judges_them),
+        T(bytes_without_a_token_are_left_out),
         T(a_megabyte_of_one_letter_is_quick),
         T(bad_files_are_refused),
         T(bad_rank_files_are_refused),
