@@ -102,18 +102,18 @@ class Score(dict):
 
 def grounding(m, s, score):
     """One control by the official grounding prompt, named as users do, and one question."""
-    named = [q for q in tasks.usable(s) if q['label']]
-    if named:
-        e = s.r.choice(named)
-        said = tasks.command(s.r, e).replace('"', "'")
-        t = generate(m, s.img, tasks.LOC + said + tasks.LEND)
+    for user, _, e, _ in tasks.locate(s, 1):
+        t = generate(m, s.img, tasks.LOC + user)
+        if e is None:
+            score.note('grounding: absent target refused', 'bbox' not in t)
+            continue
         b = re.search(r'\[(\d+), (\d+), (\d+), (\d+)\]', t)
         b = b and [int(b[k]) for k in range(1, 5)]
         middle = b and ((b[0] + b[2]) // 2, (b[1] + b[3]) // 2)
         kind = e['kind'] if e['kind'] in ('field', 'button') else 'other'
         score.note(f'grounding: middle of the box in {kind}', middle and inside(middle, e['box']))
         score.note('grounding: overlap 0.5', b and overlap(b, e['box']) >= 0.5)
-    for question, want, _ in tasks.ask(s, 1):
+    for question, want, _, _ in tasks.ask(s, 1):
         kind = want if want in ('yes', 'no') else 'reading'
         score.note('question: ' + kind, generate(m, s.img, question) == want)
 
@@ -132,7 +132,7 @@ def steps(m, make, n, show):
         task = tasks.agent(s)
         if not task:
             continue
-        goal, hist, want, el = task
+        goal, hist, want, el, _ = task
         got = generate(m, None if s.blind else s.img, agent_text(goal, hist))
         (act, point, text, keys), (act2, point2, text2, keys2) = parse(got), parse(want)
         if i < show:

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Render Qt 5 windows under a running X server with openbox, in the format of gen_real.py.
 
-xvfb-run -s "-screen 0 1280x900x24" sh -c 'openbox & python3 gen_qt.py OUT SEED COUNT'
+xvfb-run -s "-screen 0 1280x900x24" sh -c 'openbox & python3 gen_qt.py OUT SEED COUNT [apps]'
+
+`apps`: windows with menus, tool bars, tabs, tables; a control known by its picture only has "icon": true.
 """
 
 import json
@@ -10,8 +12,8 @@ import random
 import sys
 import time
 
-from PyQt5.QtCore import QPoint, Qt
-from PyQt5.QtGui import QColor, QFont, QFontMetricsF, QPalette
+from PyQt5.QtCore import QPoint, QSize, Qt
+from PyQt5.QtGui import QColor, QFont, QFontMetricsF, QIcon, QPalette
 from PyQt5.QtWidgets import (
     QApplication,
     QCheckBox,
@@ -24,17 +26,25 @@ from PyQt5.QtWidgets import (
     QLineEdit,
     QListWidget,
     QMenuBar,
+    QPlainTextEdit,
+    QProgressBar,
     QPushButton,
     QRadioButton,
+    QSlider,
+    QSpinBox,
     QStyle,
     QStyleFactory,
     QStyleOptionButton,
     QTabBar,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from icons import ICONS, ICON_THEMES
 from words import BUTTONS, form_label, phrase, value_for
 
 FAMILIES = ['Sans'] * 4 + ['Noto Sans', 'DejaVu Sans', 'Liberation Sans', 'Open Sans', 'Roboto', 'Lato']
@@ -196,6 +206,122 @@ class Maker:
             g.addWidget(b, i // wide, i % wide)
         box.addLayout(g)
 
+    def tool_bar(self):
+        r, h, used = self.r, QHBoxLayout(), set()
+        h.setSpacing(r.choice([0, 2, 4]))
+        size = r.choice([16, 22, 22, 24, 32])
+        for _ in range(r.randint(3, 10)):
+            n = r.choice(list(ICONS))
+            t = r.choice(ICONS[n].split('|'))
+            if n in used or t in used or not QIcon.hasThemeIcon(n):
+                continue
+            used |= {n, t}
+            b = QToolButton()
+            b.setAutoRaise(r.random() < 0.8)
+            b.setIcon(QIcon.fromTheme(n))
+            b.setIconSize(QSize(size, size))
+            h.addWidget(self.put(b, 'icon', t, '', 'middle'))
+        h.addStretch(1)
+        return h
+
+    def table(self):
+        r, rows, n = self.r, self.r.randint(3, 9), self.r.choice([1, 2, 2, 3])
+        q = QTableWidget(rows, n)
+        q.verticalHeader().setVisible(r.random() < 0.15)
+        q.setShowGrid(r.random() < 0.5)
+        names = [phrase(r, 1) for _ in range(n)]
+        q.setHorizontalHeaderLabels(names)
+        q.horizontalHeader().setStretchLastSection(r.random() < 0.6)
+        for j, t in enumerate(names):
+            self.put((q, j), 'column', t, t, 'part')
+        for i in range(rows):
+            for j in range(n):
+                t = phrase(r) if j == 0 or r.random() < 0.5 else str(r.randint(0, 9999))
+                q.setItem(i, j, QTableWidgetItem(t))
+                self.put((q, (i, j)), 'item', t, t, 'part')
+        q.resizeColumnsToContents()
+        return q
+
+    def rows(self):
+        r, f = self.r, QFormLayout()
+        f.setLabelAlignment(r.choice([Qt.AlignLeft, Qt.AlignRight]))
+        colon = r.choice(['', ':', ':'])
+        for t in self.labels(r.randint(1, 4)):
+            u = r.random()
+            if u < 0.6:
+                w = self.entry(t, r.random() < 0.4)
+            elif u < 0.85:
+                w, v = QComboBox(), phrase(r)
+                w.addItem(v)
+                self.put(w, 'combo box', t, v, 'entry', v)
+            else:
+                w = QSpinBox()
+                w.setMaximum(9999)
+                w.setValue(r.randint(0, 500))
+                self.put(w, 'number field', t, w.text(), 'entry', w.text())
+            f.addRow(self.label(t + colon), w)
+        return f
+
+    def app(self, w):
+        r, box = self.r, QVBoxLayout(w)
+        if r.random() < 0.6:
+            bar = QMenuBar()
+            usual = 'File Edit View Insert Format Tools Go Bookmarks Search Options Window Help'.split()
+            for t in [t for t in usual if r.random() < 0.5] or ['File']:
+                self.put((bar, bar.addMenu(t).menuAction()), 'menu', t, t, 'part')
+            box.setMenuBar(bar)
+        if r.random() < 0.6:
+            box.addLayout(self.tool_bar())
+        if r.random() < 0.4:
+            tabs = QTabBar()
+            for i in range(r.randint(2, 6)):
+                t = phrase(r, 1)
+                tabs.addTab(t)
+                self.put((tabs, i), 'tab', t, t, 'part')
+            box.addWidget(tabs)
+        for _ in range(r.randint(1, 4)):
+            u = r.random()
+            if u < 0.25:
+                box.addWidget(self.table())
+            elif u < 0.5:
+                f = self.rows()
+                if r.random() < 0.4:
+                    g = QGroupBox(phrase(r, 2))
+                    g.setLayout(f)
+                    box.addWidget(g)
+                else:
+                    box.addLayout(f)
+            elif u < 0.65:
+                h = QVBoxLayout() if r.random() < 0.6 else QHBoxLayout()
+                radio = r.random() < 0.4
+                for _ in range(r.randint(1, 4)):
+                    h.addWidget(self.check(phrase(r), radio))
+                h.addStretch(1)
+                box.addLayout(h)
+            elif u < 0.8:
+                h = QHBoxLayout()
+                for _ in range(r.randint(1, 4)):
+                    h.addWidget(self.button(phrase(r)))
+                h.addStretch(1)
+                box.addLayout(h)
+            elif u < 0.88:
+                t = QPlainTextEdit()
+                box.addWidget(self.put(t, 'text area', '', '', 'entry'))
+            elif u < 0.94:
+                q = QSlider(Qt.Horizontal)
+                q.setValue(r.randint(0, 99))
+                box.addWidget(self.put(q, 'slider', '', '', 'entry'))
+            else:
+                q = QProgressBar()
+                q.setTextVisible(False)
+                q.setValue(r.randint(5, 95))
+                box.addWidget(self.put(q, 'progress bar', '', '', 'entry'))
+        if r.random() < 0.5:
+            self.buttons(box)
+        if r.random() < 0.7:
+            wide, high = r.choice([(420, 310), (600, 430), (630, 440), (640, 450), (780, 560)])
+            w.resize(wide - r.randint(0, 60), high - r.randint(0, 60))
+
     def found(self, window):
         """Controls and words, in pixels from the window's inner corner."""
         els, words = [], []
@@ -206,12 +332,21 @@ class Maker:
                     rect = w.tabRect(i)
                 elif isinstance(w, QMenuBar):
                     rect = w.actionGeometry(i)
+                elif isinstance(w, QTableWidget) and kind == 'column':
+                    w = w.horizontalHeader()
+                    rect = w.rect()
+                    rect.setLeft(w.sectionViewportPosition(i))
+                    rect.setWidth(w.sectionSize(i))
+                    rect = rect.intersected(w.rect())
+                elif isinstance(w, QTableWidget):
+                    rect = w.visualItemRect(w.item(*i)).intersected(w.viewport().rect())
+                    w = w.viewport()
                 else:
                     rect = w.visualItemRect(w.item(i)).intersected(w.viewport().rect())
                     w = w.viewport()
             else:
                 rect = w.rect()
-            if rect.height() < 8 or not w.isVisible():
+            if rect.height() < 8 or rect.width() < 8 or not w.isVisible():
                 continue
             at = w.mapTo(window, QPoint(0, 0))
             x, y, wide, high = at.x() + rect.x(), at.y() + rect.y(), rect.width(), rect.height()
@@ -237,7 +372,9 @@ class Maker:
                 words.append((text[:n], xs[:n], middle))
             if kind:
                 box = [int(x), int(y), int(x + wide), int(y + high)]
-                els.append(dict(kind=kind, label=label, box=box, value=value))
+                els.append(dict(kind='button' if kind == 'icon' else kind, label=label, box=box, value=value))
+                if kind == 'icon':
+                    els[-1]['icon'] = True
         order = dict(field=0, checkbox=1, button=2)
         els.sort(key=lambda e: order.get(e['kind'], 3))
         return els, words
@@ -248,6 +385,8 @@ def main():
     os.makedirs(out, exist_ok=True)
     app = QApplication(['qt'])
     usual, screen = app.palette(), app.primaryScreen()
+    apps = sys.argv[4:] == ['apps']
+    themes = [t for t in ICON_THEMES if os.path.isdir('/usr/share/icons/' + t)] or ['hicolor']
     room = screen.geometry()
     for k in range(count):
         name = '%s/%07d' % (out, seed * 100000 + k)
@@ -256,13 +395,14 @@ def main():
         m = Maker(seed * 100000 + k)
         r = m.r
         style = r.choice(['Fusion', 'Fusion', 'Fusion', 'Windows'])
+        QIcon.setThemeName(r.choice(themes))
         app.setStyle(QStyleFactory.create(style))
         light = usual if style == 'Windows' else app.style().standardPalette()
         app.setPalette(dark() if r.random() < 0.25 else light)
         app.setFont(QFont(r.choice(FAMILIES), r.choice([8, 9, 9, 10, 10, 11, 12])))
         w = QWidget()
         w.setWindowTitle(phrase(r, 2))
-        r.choices([m.form, m.mixed, m.keypad], [0.6, 0.32, 0.08])[0](w)
+        m.app(w) if apps else r.choices([m.form, m.mixed, m.keypad], [0.6, 0.32, 0.08])[0](w)
         if r.random() < 0.3:
             w.resize(r.randint(240, 1000), r.randint(160, 640))
         w.show()

@@ -16,6 +16,7 @@ import time
 import gi
 
 gi.require_version('Gtk', '3.0')
+gi.require_version('Gdk', '3.0')
 from gi.repository import Gtk, Gdk, Pango, GLib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -238,7 +239,6 @@ class Maker:
         v.pack_start(g, True, True, 0)
         w.add(v)
         return w
-
 
     def calculator(self):
         """A keypad with a display, a menu and more kinds of keys, as calculators have them."""

@@ -1,8 +1,8 @@
-"""Render web forms with a headless Chromium, in the format of gen_real.py.
+"""Render web forms and pages with a headless Chromium, in the format of gen_real.py.
 
-    python gen_web.py OUT SEED COUNT [chromium]
+    python gen_web.py OUT SEED COUNT [forms | pages]
 
-One call of the browser draws a sheet of forms; a script in the page writes down every control's box and every
+One call of the browser draws a sheet of them; a script in the page writes down every control's box and every
 character's place, read from a second call's DOM.
 """
 
@@ -120,6 +120,229 @@ def cell(r, w, h):
     return f'<div class=cell style="position:relative;overflow:hidden;{style}">{bar}<div style="{pad}">{head}{body}</div></div>'
 
 
+class Page:
+    """The HTML of a page: navigation, tabs, tables, cards, inputs of all kinds, in a style of its own."""
+
+    def __init__(self, r, w, h):
+        self.r, self.w, self.h = r, w, h
+        dark = r.random() < 0.25
+        hue, soft = r.randint(0, 359), r.randint(20, 90)
+        self.bg = f'hsl({hue},{r.choice([0, 0, 10, 25])}%,{r.randint(8, 22) if dark else r.choice([100, 100, 97, 94])}%)'
+        self.fg = f'hsl({hue},10%,{r.randint(80, 96) if dark else r.randint(0, 25)}%)'
+        self.line = f'hsl({hue},12%,{r.randint(30, 45) if dark else r.randint(65, 88)}%)'
+        self.panel = (
+            f'hsl({hue},{r.choice([0, 15, 30])}%,{r.randint(14, 28) if dark else r.randint(90, 99)}%)'
+        )
+        self.accent = f'hsl({r.randint(0, 359)},{soft}%,{r.randint(30, 52)}%)'
+        self.link = f'hsl({r.choice([210, 220, 240, hue])},80%,{70 if dark else 40}%)'
+        self.size, self.family = r.choice([12, 13, 14, 14, 15, 16, 17]), r.choice(FAMILIES)
+        self.round, self.gap = r.choice([0, 0, 2, 4, 6, 10, 20]), r.choice([4, 6, 8, 12, 16])
+        self.plain = r.random() < 0.2  # the browser's own controls
+        self.frame = f'border:1px solid {self.line};border-radius:{self.round}px;'
+
+    def tag(self, name, kind, label, text, style='', more=''):
+        q = html.escape(label, True)
+        return (
+            f'<{name} data-kind="{kind}" data-label="{q}" style="{style}" {more}>{html.escape(text)}</{name}>'
+        )
+
+    def button(self, t=None):
+        r, t = self.r, t or phrase(self.r)
+        if self.plain:
+            return self.tag('button', 'button', t, t)
+        fill = r.choice(
+            [
+                f'background:{self.accent};color:#fff;border:0',
+                f'background:{self.panel};color:{self.fg};border:1px solid {self.line}',
+                f'background:transparent;color:{self.fg};border:1px solid {self.fg}',
+            ]
+        )
+        up = 'text-transform:uppercase;letter-spacing:.5px;' if r.random() < 0.08 else ''
+        t = t.upper() if up else t
+        return self.tag(
+            'button',
+            'button',
+            t,
+            t,
+            f'{fill};border-radius:{self.round}px;padding:{r.randint(3, 10)}px {r.randint(8, 20)}px;{up}font:inherit',
+        )
+
+    def field(self, t, value=''):
+        box = (
+            ''
+            if self.plain
+            else f'{self.frame}background:{self.panel};color:{self.fg};padding:{self.r.randint(2, 7)}px 6px;font:inherit'
+        )
+        v = html.escape(value, True)
+        return f'<input type=text data-kind=field data-label="{html.escape(t, True)}" value="{v}" style="width:{self.r.randint(90, 240)}px;{box}">'
+
+    def select(self, t, value):
+        box = (
+            ''
+            if self.plain
+            else f'{self.frame}background:{self.panel};color:{self.fg};padding:3px;font:inherit'
+        )
+        return self.tag('select', 'combo box', t, '', box).replace(
+            '></select>', f'><option>{html.escape(value)}</option></select>'
+        )
+
+    def nav(self):
+        r = self.r
+        fill = r.choice(
+            [
+                f'background:{self.accent};color:#fff',
+                f'background:{self.panel};border-bottom:1px solid {self.line}',
+                f'border-bottom:2px solid {self.accent}',
+            ]
+        )
+        kind, color = r.choice(['link', 'link', 'menu']), 'inherit'
+        links = ''.join(
+            self.tag(
+                'a',
+                kind,
+                t,
+                t,
+                f'color:{color};margin:0 {r.randint(5, 12)}px;text-decoration:none',
+                'href="#"',
+            )
+            for t in (phrase(r, 1) for _ in range(r.randint(2, 6)))
+        )
+        name = (
+            f'<b style="margin-right:{r.randint(10, 40)}px">{html.escape(phrase(r, 2))}</b>'
+            if r.random() < 0.6
+            else ''
+        )
+        end = self.field('Search') + self.button('Search') if r.random() < 0.25 else ''
+        return f'<div style="{fill};padding:{r.randint(4, 12)}px 10px;white-space:nowrap">{name}{links}{end}</div>'
+
+    def tabs(self):
+        r, front = self.r, self.r.randint(0, 3)
+        out = ''
+        for i, t in enumerate(phrase(r, 1) for _ in range(r.randint(2, 5))):
+            on = f'border-bottom:3px solid {self.accent};' if i == front else ''
+            out += self.tag(
+                'span', 'tab', t, t, f'display:inline-block;padding:6px {r.randint(8, 16)}px;{on}'
+            )
+        return f'<div style="border-bottom:1px solid {self.line}">{out}</div>'
+
+    def rows(self):
+        r, out = self.r, ''
+        above, wide = r.random() < 0.35, r.choice([0, 90, 120, 150])
+        colon = r.choice(['', '', ':'])
+        for _ in range(r.randint(1, 4)):
+            t = form_label(r)
+            u = r.random()
+            v = value_for(r, t) if r.random() < 0.35 else ''
+            q = (
+                self.field(t, v)
+                if u < 0.75
+                else (
+                    self.select(t, phrase(r))
+                    if u < 0.92
+                    else self.tag('textarea', 'text area', t, v, 'width:180px;height:44px')
+                )
+            )
+            name = f'<span style="{f"display:inline-block;width:{wide}px;" if wide else ""}">{html.escape(t)}{colon}</span>'
+            out += f'<div style="margin-bottom:{self.gap}px">{name}{"<br>" if above else " "}{q}</div>'
+        return out
+
+    def checks(self):
+        r, kind = self.r, self.r.choice(['checkbox', 'checkbox', 'radio'])
+        br = r.choice(['<br>', ' '])
+        out = []
+        for _ in range(r.randint(1, 4)):
+            t = phrase(r)
+            on = r.choice(['', 'checked'])
+            out.append(
+                f'<label data-kind={kind} data-label="{html.escape(t, True)}"><input type={kind} {on}> {html.escape(t)}</label>'
+            )
+        return br.join(out)
+
+    def buttons(self):
+        r = self.r
+        names = [r.choice(BUTTONS) if r.random() < 0.4 else phrase(r) for _ in range(r.randint(1, 4))]
+        return (
+            f'<div style="text-align:{r.choice(["left", "left", "right", "center"])}">'
+            + ' '.join(self.button(t) for t in names)
+            + '</div>'
+        )
+
+    def text(self):
+        r = self.r
+        words = ' '.join(phrase(r, 4) for _ in range(r.randint(1, 6)))
+        links = (
+            self.tag('a', 'link', *[phrase(r)] * 2, f'color:{self.link}', 'href="#"')
+            if r.random() < 0.6
+            else ''
+        )
+        return f'<p style="margin:0">{html.escape(words)} {links}</p>'
+
+    def table(self):
+        r, n = self.r, self.r.randint(2, 4)
+        pad = f'padding:{r.randint(2, 7)}px 8px;text-align:left;border-bottom:1px solid {self.line}'
+        head = ''.join(self.tag('th', 'column', t, t, pad) for t in (phrase(r, 1) for _ in range(n)))
+        body, kind = '', r.choice(['item', 'item', 'link'])
+        for _ in range(r.randint(2, 6)):
+            t = phrase(r)
+            cells = (
+                self.tag('td', 'item', t, t, pad)
+                if kind == 'item'
+                else f'<td style="{pad}">'
+                + self.tag('a', 'link', t, t, f'color:{self.link}', 'href="#"')
+                + '</td>'
+            )
+            for _ in range(n - 1):
+                cells += f'<td style="{pad}">{html.escape(phrase(r) if r.random() < 0.4 else str(r.randint(1, 9999)))}</td>'
+            body += f'<tr>{cells}</tr>'
+        return f'<table style="border-collapse:collapse;width:{r.choice(["100%", "auto"])}"><tr>{head}</tr>{body}</table>'
+
+    def cards(self):
+        r, out = self.r, ''
+        for _ in range(r.randint(2, 3)):
+            t = html.escape(phrase(r, 2))
+            out += f'<div style="flex:1;{self.frame}background:{self.panel};padding:8px"><b>{t}</b><br>{html.escape(phrase(r, 3))}<br>{self.button()}</div>'
+        return f'<div style="display:flex;gap:{self.gap}px">{out}</div>'
+
+    def list(self):
+        r, out = self.r, ''
+        for _ in range(r.randint(3, 7)):
+            t = phrase(r)
+            out += self.tag(
+                'div', 'item', t, t, f'padding:{r.randint(2, 8)}px 8px;border-bottom:1px solid {self.line}'
+            )
+        return f'<div style="{self.frame}width:{r.choice([160, 200, 260])}px">{out}</div>'
+
+    def html(self):
+        r = self.r
+        top = self.nav() if r.random() < 0.6 else ''
+        head = (
+            f'<h{r.choice("234")} style="margin:0 0 {self.gap}px">{html.escape(phrase(r, 3))}</h2>'
+            if r.random() < 0.5
+            else ''
+        )
+        tabs = self.tabs() if r.random() < 0.3 else ''
+        parts = [self.rows, self.checks, self.buttons, self.text, self.table, self.cards, self.list]
+        body = ''
+        for _ in range(r.randint(2, 6)):
+            body += f'<div style="margin-bottom:{self.gap}px">{r.choices(parts, [4, 2, 3, 2, 2, 1, 1])[0]()}</div>'
+        if r.random() < 0.25:
+            side = ''.join(
+                self.tag(
+                    'a',
+                    'link',
+                    t,
+                    t,
+                    f'display:block;padding:{r.randint(3, 8)}px;color:{self.link};text-decoration:none',
+                    'href="#"',
+                )
+                for t in (phrase(r) for _ in range(r.randint(3, 7)))
+            )
+            body = f'<div style="display:flex;gap:14px"><div style="background:{self.panel};min-width:110px">{side}</div><div style="flex:1">{body}</div></div>'
+        pad = f'padding:{r.randint(4, 30)}px {r.randint(6, 40)}px'
+        style = f'font:{self.size}px {self.family};color:{self.fg};background:{self.bg};width:{self.w}px;height:{self.h}px'
+        return f'<div class=cell style="position:relative;overflow:hidden;{style}">{top}<div style="{pad}">{head}{tabs}{body}</div></div>'
+
+
 def title_bar(r, im):
     """The picture below a window title, and its height."""
     h = 22
@@ -135,10 +358,16 @@ def title_bar(r, im):
     return out, 1, h
 
 
-def sheet(out, seed, browser):
+def sheet(out, seed, mode):
     r = random.Random(seed)
-    sizes = [(r.randint(300, 446), r.randint(140, 310)) for _ in range(PER_SHEET)]
-    cells = [cell(r, w, h) for w, h in sizes]
+    if mode == 'pages':
+        sizes = [(r.randint(320, 445), r.randint(240, 310)) for _ in range(PER_SHEET)]
+        sizes[::2] = [(r.randint(480, 640), r.randint(330, 450)) for _ in sizes[::2]]
+        sizes[::5] = [(r.randint(640, 800), r.randint(400, 560)) for _ in sizes[::5]]
+        cells = [Page(r, w, h).html() for w, h in sizes]
+    else:
+        sizes = [(r.randint(300, 446), r.randint(140, 310)) for _ in range(PER_SHEET)]
+        cells = [cell(r, w, h) for w, h in sizes]
     page = (
         '<!doctype html><meta charset=utf-8><style>body{margin:0}</style>'
         + ''.join(cells)
@@ -148,7 +377,7 @@ def sheet(out, seed, browser):
     with tempfile.TemporaryDirectory() as tmp:
         with open(tmp + '/p.html', 'w') as f:
             f.write(page)
-        base = [browser, *FLAGS.split(), f'--user-data-dir={tmp}/u', f'--window-size=460,{height}']
+        base = ['chromium', *FLAGS.split(), f'--user-data-dir={tmp}/u', f'--window-size=820,{height}']
         quiet = dict(stderr=subprocess.DEVNULL)
         subprocess.run(
             base + [f'--screenshot={tmp}/p.png', f'file://{tmp}/p.html'], stdout=subprocess.DEVNULL, **quiet
@@ -185,7 +414,7 @@ def main():
     out, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     os.makedirs(out, exist_ok=True)
     for k in range(count // PER_SHEET):
-        sheet(out, seed * 1000 + k, sys.argv[4] if len(sys.argv) > 4 else 'chromium')
+        sheet(out, seed * 1000 + k, (sys.argv[4:] or ['forms'])[0])
 
 
 if __name__ == '__main__':

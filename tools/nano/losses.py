@@ -10,7 +10,7 @@ looked at also flows on; the `*q`/`*k` heads of the model ask that queries and k
 import torch
 import torch.nn.functional as F
 
-from pack import IMG, INSIDE, NEXT, PRE, VALUE, W_BOX, W_COPIED, W_DIGIT, W_TEXT
+from pack import IMG, INSIDE, NEXT, NOWHERE, PRE, VALUE, W_BOX, W_COPIED, W_DECIDED, W_DIGIT, W_TEXT
 
 # (layer index, head) of the attention heads that are told where to look
 HEAD_TOK = ((2, 0, 0.5), (3, 0, 0.2))
@@ -92,7 +92,13 @@ def whole(m, b, still=False):
     loss = (F.cross_entropy(score, want[at], reduction='none') * w).sum() / w.sum()
     measure['lm'] = loss.detach()
     hit = right(score, want[at])
-    for name, z in (('digit', W_DIGIT), ('bdigit', W_BOX), ('copied', W_COPIED), ('text', W_TEXT)):
+    for name, z in (
+        ('digit', W_DIGIT),
+        ('bdigit', W_BOX),
+        ('copied', W_COPIED),
+        ('text', W_TEXT),
+        ('decided', W_DECIDED),
+    ):
         measure[name] = hit[w == z].mean()
 
     attend = Attention(m, b['mask'])
@@ -140,14 +146,18 @@ def whole(m, b, still=False):
         loss = loss - 0.7 * (goal * F.log_softmax(s, -1)).sum(-1).mean()
         measure['box'] = (b['ends_cover'].gather(1, s.argmax(-1, keepdim=True)) > 0).float().mean()
     if len(b['tok']):
-        i, t, cell = b['tok'].unbind(1)
-        s = scores(m.tq(h3[i, t]).float(), m.tk(visual(h3)).float(), i)
-        loss = loss + 0.5 * F.cross_entropy(s, cell)
-        measure['tok'] = right(s, cell).mean()
+        there = b['tok'][:, 2] != NOWHERE
+        i, t, cell = b['tok'][there].unbind(1)
+        if len(i):
+            s = scores(m.tq(h3[i, t]).float(), m.tk(visual(h3)).float(), i)
+            loss = loss + 0.5 * F.cross_entropy(s, cell)
+            measure['tok'] = right(s, cell).mean()
+        at = torch.where(there, b['tok'][:, 2] + first, 0)
         for layer, head, weight in HEAD_TOK:
             s = attend(layer, head, b['tok'])
-            loss = loss + 0.5 * weight * F.cross_entropy(s, cell + first)
-            measure[f'att_tok{layer}'] = right(s, cell + first).mean()
+            loss = loss + 0.5 * weight * F.cross_entropy(s, at)
+            measure[f'att_tok{layer}'] = right(s, at)[there].mean()
+            measure[f'nowhere{layer}'] = right(s, at)[~there].mean()
     if len(b['read']):
         i, cell, word = b['read'].unbind(1)
         s = F.linear(m.rd(visual(h2)[i, cell]), embed).float()

@@ -45,11 +45,13 @@ HEAD = {
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 # kinds of label, told apart by their weight in the loss
-W_TEXT, W_COPIED, W_DIGIT, W_BOX = 0.5, 2.0, 4.0, 3.0
+W_TEXT, W_COPIED, W_DIGIT, W_BOX, W_DECIDED = 0.5, 2.0, 4.0, 3.0, 5.0
 # the longest distance between the picture and a short segment
 FAR = 320
 # which copied token: inside a word, the first of the target's name, the first of a typed text
 INSIDE, NEXT, VALUE = 0, 1, 2
+# the cell of what is not there
+NOWHERE = -1
 
 Point = namedtuple('Point', 'token box')
 Tokens = namedtuple('Tokens', 'ids offsets')
@@ -125,6 +127,7 @@ class Pack:
         self.tok = []  # a label's token looks at the cell where it is printed
         self.copies = []  # a token about to be copied looks at its source
         self.read = self.read_aloud()
+        self.printed = {t for _, t in self.read} | {t for w in scr.words for t in encode(w[0])}
         where = {}
         for text, xs, y in scr.words:
             k = text.rstrip(':')
@@ -150,9 +153,17 @@ class Pack:
                 c = self.cell(sum(q) / len(q), y) if q else None
                 if c is not None:
                     out.append((c, tid))
-        return out
+        for e in self.scr.el:
+            if e.get('icon'):
+                out += [(self.middle(e), tid) for tid in encode(' ' + e['label'])]
+        return [q for q in out if q[0] is not None]
 
-    def add(self, user, answer, el, full, learn=True, only_coords=False, blind=False):
+    def middle(self, e):
+        """The cell in the middle of a control."""
+        b = e['box']
+        return self.cell((b[0] + b[2]) / 2 - self.left * 28, (b[1] + b[3]) / 2 - self.top * 28)
+
+    def add(self, user, answer, el, full, labels=(), learn=True, only_coords=False, blind=False):
         """A segment: the user's words after the header, the answer, the element it points at (or None)."""
         ue, ae = T.encode(user), T.encode(answer)
         end = next((z for z in ('\n\n## Prev', tasks.LEND) if z in user), None) if full else None
@@ -178,12 +189,17 @@ class Pack:
             awt[j] = (W_BOX if 'bbox' in answer else W_DIGIT) if digit else W_TEXT
         if goal:
             self.copied(user, goal.lower(), answer, ue, ae, o, ulab, uwt, awt)
+        if full and not blind:
+            # yes or no; what kind of control the target is, or that it is not there
+            start = len('<think>\n') if answer.startswith('<think>') else 0
+            first = next((j for j, (_, e) in enumerate(ae.offsets) if e > start), 0)
+            awt[first] = W_DECIDED
         self.lab += ulab + alab
         self.wt += uwt + awt
         if el is not None:
-            self.pointing(answer, ae, o + nu, bracket, last, el)
-            if full and '## Prev' not in user:
-                self.mentioned(user, ue, o, el['label'])
+            self.pointing(user, answer, ae, o + nu, bracket, last, el)
+        for l in {q.text.lower(): q for q in labels if q.text}.values():
+            self.mentioned(goal or user, ue, o, l)
 
     def copied(self, user, goal, answer, ue, ae, o, ulab, uwt, awt):
         """Every word that comes from the goal, in the answer and, for practice, in the history."""
@@ -211,7 +227,7 @@ class Pack:
                         self.copies.append(Copy(at, o + q, which))
                     which = INSIDE
 
-    def pointing(self, answer, ae, o, bracket, last, el):
+    def pointing(self, user, answer, ae, o, bracket, last, el):
         x, y = self.left * 28, self.top * 28
         box, label = [v - d for v, d in zip(el['box'], (x, y, x, y))], el['label']
         if bracket is not None:
@@ -230,25 +246,33 @@ class Pack:
             return
         b = a + 1 + len(label)
         for j, (x, y) in enumerate(ae.offsets):
-            if x <= b < y <= b + 3:
+            unsaid = user and label.lower() not in user.lower()
+            if x <= b < y <= b + 3 or unsaid and x <= a < y:
                 self.ends.append(Point(o + j, box))
-        self.search(ae, o, a + 1, label)
+        self.search(ae, o, a + 1, label, el)
 
-    def search(self, en, o, a, label):
-        """The tokens of a label, at `a` in a text, look at the cells where they are printed."""
+    def search(self, en, o, a, label, el, there=True):
+        """The tokens of a label, at `a` in a text, look at the cells where they are printed, or at their icon; where the
+        screen has no such label, those that stand nowhere look at the first token of all (NOWHERE)."""
         printed, b = self.where.get(label), a + len(label)
+        icon = self.middle(el) if el is not None and el.get('icon') and not printed else None
         for j, (x, y) in enumerate(en.offsets):
-            if printed and x >= a - 1 and a < y <= b:
+            if not (x >= a - 1 and a < y <= b):
+                continue
+            c = icon
+            if printed:
                 xs = [printed[0][z - a] for z in range(max(a, x), y) if 0 <= z - a < len(printed[0])]
                 c = self.cell(sum(xs) / len(xs), printed[1]) if xs else None
-                if c is not None:
-                    self.tok.append((o + j, c))
+            elif not there and en.ids[j] not in self.printed:
+                c = NOWHERE
+            if c is not None:
+                self.tok.append((o + j, c))
 
-    def mentioned(self, user, ue, o, label):
-        """A label in a question is searched already there."""
-        at = only(label.lower(), user.split(tasks.LEND)[0].lower())
+    def mentioned(self, text, ue, o, label):
+        """A label in a goal or a question is searched already there."""
+        at = only(label.text.lower(), text.split(tasks.LEND)[0].lower())
         if at is not None:
-            self.search(ue, o, at, label)
+            self.search(ue, o, at, label.text, label.el, label.there)
 
 
 def closing(ids, bracket):
@@ -318,13 +342,13 @@ def pack_screen(scr, other=0.03):
     els = [e for e in tasks.usable(scr) if e['label']]
     r.shuffle(els)
     if head in ('locate', 'ask'):
-        for user, answer, e in (tasks.locate if head == 'locate' else tasks.ask)(scr, 5):
-            p.add(user + tasks.TURN, answer + '<|im_end|>', e, True)
+        for user, answer, e, labels in (tasks.locate if head == 'locate' else tasks.ask)(scr, 5):
+            p.add(user + tasks.TURN, answer + '<|im_end|>', e, True, labels)
     else:
         for _ in range(2):
             t = tasks.agent(scr)
             if t:
-                p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True)
+                p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels)
     for i, e in enumerate(els[:14]):
         name = f'{e["kind"]} "{e["label"]}"'
         if i < 9:

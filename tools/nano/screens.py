@@ -4,7 +4,7 @@ import glob
 import json
 import random
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 import gen_drawn
 
@@ -26,16 +26,22 @@ class Real:
     def __init__(self, folder, part='train'):
         names = sorted(n[:-5] for n in glob.glob(folder + '/*.json'))
         self.names = [n for n in names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
-        self.cache, self.forms = {}, {}
+        self.cache, self.forms, self.rich = {}, {}, []
         for n in self.names:
             with open(n + '.json') as f:
-                k = form_state(json.load(f))
+                d = json.load(f)
+            k = form_state(d)
             if k:
                 self.forms.setdefault(k, []).append(n)
+            elif len({e['kind'] for e in d['el']}) > 2:
+                self.rich.append(n)
 
     def get(self, r, forms=0.0):
-        """A random window; with probability `forms` a form, every number of filled entries equally likely."""
+        """A random window; with probability `forms` a form, every number of filled entries equally likely, else mostly one
+        with many kinds of controls."""
         n = r.choice(self.names)
+        if r.random() < 0.6 and self.rich:
+            n = r.choice(self.rich)
         if r.random() < forms:
             k = r.choice([1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5])
             n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
@@ -45,10 +51,39 @@ class Real:
         return self.cache[n]
 
 
+def clip(b, w, h):
+    return max(b[0], 0), max(b[1], 0), min(b[2], w), min(b[3], h)
+
+
+def scaled(r, im, d, w, h):
+    """A window, one in four larger or smaller, as other densities of the screen would show it."""
+    f = min(r.uniform(0.9, 1.6), w / d['w'], h / d['h'])
+    if r.random() > 0.25 or not 0.9 <= f <= 1.6:
+        return im, d
+    el = [dict(e, box=[v * f for v in e['box']]) for e in d['el']]
+    words = [(t, [x * f for x in xs], y * f) for t, xs, y in d['words']]
+    d = dict(w=int(d['w'] * f), h=int(d['h'] * f), el=el, words=words)
+    return im.resize((d['w'], d['h']), Image.BICUBIC), d
+
+
+def colours(r, im):
+    """Other themes: one in ten inverted, one in three with other tones."""
+    if r.random() < 0.1:
+        im = ImageOps.invert(im)
+    if r.random() < 0.33:
+        curves = []
+        for _ in range(3):
+            gamma, top, low = r.uniform(0.7, 1.4), r.uniform(0.8, 1), r.uniform(0, 0.15)
+            curves += [int(255 * (low + (top - low) * (v / 255) ** gamma)) for v in range(256)]
+        im = im.point(curves)
+    return im
+
+
 class Composite:
     """Has the attributes of gen_drawn.Screen that tasks.py and pack.py need."""
 
     blind = False
+    over = 1.2  # windows may be larger than the screen by this, and cut
 
     def __init__(self, w, h, seed, real, blur=0.4, forms=0.0, far=0.0):
         r = self.r = random.Random(seed)
@@ -59,18 +94,24 @@ class Composite:
         self.el, self.words = [], []
         windows = 1 if w < 500 or r.random() < (0.85 if w < 700 else 0.5) else 2
         for i in range(windows):
+            fits = []
             for _ in range(20):
                 im, d = real.get(r, forms)
-                if d['w'] <= sw + 4 and d['h'] <= sh + 4:
-                    self.paste(im, d, sw, sh, i)
-                    break
+                if d['w'] <= sw * self.over and d['h'] <= sh * self.over:
+                    fits.append((im, d))
+                    if len(fits) == (1 if w < 500 or r.random() < 0.5 else 4):
+                        break
+            if fits:
+                self.paste(*scaled(r, *max(fits, key=lambda q: q[1]['w'] * q[1]['h']), sw, sh), sw, sh, i)
+        self.img = colours(r, self.img)
         if (sw, sh) != (w, h):
             self.resize(sw, sh)
 
         def on_screen(b):
             return 2 <= (b[0] + b[2]) / 2 < w - 2 and 2 <= (b[1] + b[3]) / 2 < h - 2
 
-        self.el = [e for e in self.el if on_screen(e['box'])]
+        self.el = [dict(e, box=clip(e['box'], w, h)) for e in self.el if on_screen(e['box'])]
+        self.words = [q for q in self.words if 0 <= q[2] < h and q[1] and 0 <= min(q[1]) and max(q[1]) < w]
         self.texts = [q[0] for q in self.words]
         self.chars = [
             (x, y, gen_drawn.CH.get(c, 0)) for t, xs, y in self.words for c, x in zip(t, xs) if c != ' '

@@ -44,11 +44,27 @@ KEYS = [
     ('Up', 'up'),
 ]
 SUBMIT = ('OK', 'Save', 'Submit', 'Send')
+# what people call a kind of control
+SPOKEN = {
+    'field': ['field', 'field', 'text field', 'entry', 'input', 'input field', 'box'],
+    'item': ['item', 'row', 'entry', 'menu item'],
+    'radio': ['radio button', 'option'],
+    'checkbox': ['checkbox', 'checkbox', 'check box'],
+    'combo box': ['drop-down', 'drop-down list', 'combo box'],
+    'number field': ['number field', 'spin box'],
+    'text area': ['text area', 'text box'],
+    'scroll bar': ['scroll bar', 'scrollbar'],
+    'column': ['column', 'column header'],
+}
+FRAME = ('close', 'maximize', 'minimize')
+NTH = 'first second third fourth fifth sixth seventh'.split()
 
 # one step of a task: how the goal says it, the think line, the action, its line in the history, its target
 Op = namedtuple('Op', 'say think action past el')
-# what is asked of the model: the goal, the history, the answer, the target on the screen (or None)
-Task = namedtuple('Task', 'goal history answer el')
+# what is asked of the model: the goal, the history, the answer, the target on the screen (or None), the labels in the goal
+Task = namedtuple('Task', 'goal history answer el labels')
+# a label that a sentence names: the control that has it (or None), whether it is anywhere on the screen
+Label = namedtuple('Label', 'text el there')
 
 
 def snap(a, b):
@@ -82,6 +98,73 @@ def usable(s):
     return [e for e in s.el if (count[e['label'].lower()] == 1 if e['label'] else kinds[e['kind']] == 1)]
 
 
+def named(e):
+    """What a control is, in the line of thought."""
+    return (
+        f'{e["kind"]} "{e["label"]}"' if e['label'] else e['kind'] + (' button' if e['kind'] in FRAME else '')
+    )
+
+
+def spoken(r, e):
+    return r.choice(SPOKEN.get(e['kind'], [e['kind']]))
+
+
+def line_of(e, els, axis):
+    """The controls of its kind in its row (axis 0) or its column (axis 1), in order."""
+    o = 1 - axis
+    m = (e['box'][o] + e['box'][o + 2]) / 2
+    return sorted(
+        (q for q in els if q['kind'] == e['kind'] and q['box'][o] <= m <= q['box'][o + 2]),
+        key=lambda q: q['box'][axis],
+    )
+
+
+def related(s, e):
+    """A control by its neighbour, by its place in a row or a column, or as the only one of its kind; None where that
+    would not be plain.  The label is the neighbour's."""
+    r, out = s.r, []
+    win = [q for q in s.el if q.get('win') == e.get('win')]
+    labels = Counter(q['label'].lower() for q in s.el)
+    kind = sum(q['kind'] == e['kind'] for q in s.el)
+    name = spoken(r, e)
+    if kind == 1 and e['kind'] not in FRAME:
+        out.append((f'the {name}', None))
+    for axis, before, after, end in (
+        (
+            0,
+            ['to the left of', 'left of', 'before'],
+            ['to the right of', 'right of', 'after', 'next to'],
+            'left',
+        ),
+        (1, ['above', 'over'], ['below', 'under', 'beneath'], 'top'),
+    ):
+        line = line_of(e, win, axis)
+        if len(line) < 2 or any(a['box'][axis + 2] > b['box'][axis] + 3 for a, b in zip(line, line[1:])):
+            continue
+        i = next(j for j, q in enumerate(line) if q is e)
+        for j, words in ((i - 1, after), (i + 1, before)):
+            if 0 <= j < len(line) and line[j]['label'] and labels[line[j]['label'].lower()] == 1:
+                out.append((f'the {name} {r.choice(words)} {quoted(r, line[j]["label"])}', line[j]))
+        if kind == len(line) <= 7:
+            out.append(
+                (f'the {NTH[i]} {name}' + r.choice(['', f' from the {end}', f' from the {end}']), None)
+            )
+            if i == len(line) - 1:
+                out.append((f'the last {name}', None))
+    if not out:
+        return None
+    say, by = r.choice(out)
+    return say, [Label(by['label'], by, True)] if by else []
+
+
+def missing(s):
+    """A label that the screen does not have, or None."""
+    r = s.r
+    l = r.choice([form_label, phrase, phrase])(r)
+    there = ' '.join([t.lower() for t in s.texts] + [e['label'].lower() for e in s.el])
+    return l if l.lower() not in there else None
+
+
 def quoted(r, t, p=0.15):
     return f'"{t}"' if r.random() < p else t
 
@@ -111,9 +194,8 @@ def input_op(e, v, say=''):
 
 def click_op(e, say=''):
     x, y = center(e['box'])
-    name = f'{e["kind"]} "{e["label"]}"' if e['label'] else f'{e["kind"]} button'
     act = f'click", "start_point": [{x}, {y}]}}'
-    return Op(say, name, '{"action": "' + act, '{"action_name": "' + act, e)
+    return Op(say, named(e), '{"action": "' + act, '{"action_name": "' + act, e)
 
 
 def key_op(key, say=''):
@@ -141,11 +223,21 @@ def typed(r):
     return w.capitalize() + ' ' + r.choice(WORDS).capitalize()
 
 
-def single(r, e):
+def single(s, e):
     """One control of any kind, used on its own."""
-    kind, label = e['kind'], e['label']
-    if not label:
+    r, kind, label = s.r, e['kind'], e['label']
+    if kind in FRAME:
         return click_op(e, r.choice([f'{kind} the window', f'click the {kind} button']))
+    near = related(s, e) if not s.blind and (not label or r.random() < 0.2) else None
+    if near:
+        if kind == 'field' and label and r.random() < 0.5:
+            t = typed(r)
+            v = quoted(r, t, 0.4)
+            return input_op(e, t, r.choice([f'type {v} in {near[0]}', f'enter {v} into {near[0]}']))
+        verb = r.choice(['click', 'click', 'press', 'click on', 'select', 'choose'])
+        return click_op(e, f'{verb} {near[0]}')
+    if not label:
+        return click_op(e, r.choice(['click', 'click on', 'press']) + f' the {spoken(r, e)}')
     l = quoted(r, label if r.random() < 0.75 else label.lower(), 0.3)
     if kind == 'field' and r.random() < 0.55:
         t = typed(r)
@@ -161,16 +253,29 @@ def single(r, e):
             ]
         )
         return input_op(e, t, say)
-    name = kind
-    if kind == 'item':
-        name = r.choice(['item', 'row', 'entry'])
-    elif kind == 'field':
-        name = r.choice(['field', 'text field', 'box', 'input'])
+    name = spoken(r, e)
+    if e.get('icon') and r.random() < 0.6:
+        name = 'icon'
     if kind in ('checkbox', 'radio') and r.random() < 0.6:
         verbs = ['select', 'check', 'tick', 'turn on', 'enable']
         say = r.choice([f'{v} {l}' for v in verbs] + [f'check the {l} {name}'])
-    elif kind == 'menu' and r.random() < 0.5:
-        say = r.choice([f'open the {l} menu', f'open {l}'])
+    elif kind in ('menu', 'combo box') and r.random() < 0.5:
+        say = r.choice([f'open the {l} {name}', f'open the {l} {name}', f'open {l}'])
+    elif kind == 'tab' and r.random() < 0.5:
+        say = r.choice([f'{v} the {l} tab' for v in ('open', 'switch to', 'go to', 'select')])
+    elif kind == 'item' and r.random() < 0.4:
+        say = r.choice(
+            [
+                f'select {l} in the list',
+                f'choose {l} in the menu',
+                f'choose {l} from the list',
+                f'click {l} in the menu',
+            ]
+        )
+    elif kind == 'switch' and r.random() < 0.5:
+        say = r.choice(['toggle', 'turn on', 'turn off', 'switch']) + ' ' + l
+    elif kind == 'link' and r.random() < 0.4:
+        say = r.choice([f'follow the link {l}', f'open the link {l}', f'follow {l}'])
     elif r.random() < 0.5:
         say = r.choice(['click', 'click on', 'press', 'select', 'choose']) + ' ' + l
     else:
@@ -293,7 +398,7 @@ def command_plan(r):
 def mixed_plan(s, els):
     """One to four controls, perhaps a key at the end."""
     r = s.r
-    ops = [single(r, e) for e in r.sample(els, min(r.choice([1, 1, 2, 2, 3, 4]), len(els)))]
+    ops = [single(s, e) for e in r.sample(els, min(r.choice([1, 1, 2, 2, 3, 4]), len(els)))]
     if r.random() < 0.12:
         key = r.choice(KEYS)
         ops.append(key_op(key, r.choice([f'press {key[0]}', f'hit {key[0]}'])))
@@ -313,9 +418,9 @@ def plan(s):
     form = [e for e in getattr(s, 'form', []) if e in els]
     if form and v < (0.85 if s.blind or len(form) > 1 else 0.5):
         return form_plan(s, form, [e for e in els if e['kind'] == 'button'])
-    if v < 0.89:
+    if s.blind and v < 0.89 or not els or s.r.random() < 0.12:
         return command_plan(s.r)
-    return mixed_plan(s, els) if els else None
+    return mixed_plan(s, els)
 
 
 def misspell(r, line):
@@ -341,32 +446,38 @@ def agent(s):
         j = r.randrange(k)  # what is next does not change
         past[j] = misspell(r, past[j])
     if k == len(ops):
-        return Task(goal, hist(past), answer('done', FINISHED), None)
+        return Task(goal, hist(past), answer('done', FINISHED), None, [])
     o = ops[k]
     target = o.el['label'] if o.el else ''
-    if not s.blind and r.random() < 0.08:
-        l = form_label(r) if r.random() < 0.5 else phrase(r)
-        there = {t.lower() for t in s.texts} | {e['label'].lower() for e in s.el}
-        if l.lower() not in there and target and goal.count(target) == 1:
+    labels = [] if s.blind else labels_in(s, goal) + [Label(o.el['label'], o.el, True) for o in ops if o.el]
+    if not s.blind and r.random() < 0.15:
+        l = missing(s)
+        if l and target and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
-            return Task(goal.replace(target, l), hist(past), user, None)
+            labels = [q for q in labels if q.text not in target] + [Label(l, None, False)]
+            return Task(goal.replace(target, l), hist(past), user, None, labels)
     if r.random() < 0.03:
         n = r.choice([1, 1, 2])
         past += [r.choice(['No effect. ', 'No effect. ', 'Refused. ']) + o.past] * n
         if n == 2:
             user = answer(f'not found "{target}"', '{"action": "call_user"}')
-            return Task(goal, hist(past), user, None)
-    return Task(goal, hist(past), answer(o.think, o.action), o.el)
+            return Task(goal, hist(past), user, None, labels)
+    return Task(goal, hist(past), answer(o.think, o.action), o.el, labels)
 
 
-def command(r, e):
+def command(s, e):
     """What a user says to have a control found."""
-    kind, label = e['kind'], e['label']
-    if not label:
+    r, kind, label = s.r, e['kind'], e['label']
+    if kind in FRAME:
         return r.choice(['the {} button', '{} button', '{} the window']).format(kind)
-    if r.random() < 0.15:
-        return cap(r, single(r, e).say)
-    name = r.choice({'field': ['field', 'field', 'text field', 'entry', 'input', 'box']}.get(kind, [kind]))
+    near = related(s, e) if not label or r.random() < 0.25 else None
+    if near:
+        return r.choice(['', 'click ', 'click ', 'press ', 'find ']) + near[0]
+    if not label or r.random() < 0.3:
+        return cap(r, single(s, e).say)
+    name = spoken(r, e)
+    if e.get('icon') and r.random() < 0.7:
+        name = 'icon'
     l = label if r.random() < 0.8 else label.lower()
     v = r.random()
     if v < 0.3:
@@ -382,34 +493,47 @@ def command(r, e):
 def located(e, label):
     """A box as the grounding prompt asks for it; what it is is said first."""
     b = ', '.join(str(v) for v in corner(e['box']))
-    name = f'{e["kind"]} "{e["label"]}"' if e['label'] else f'{e["kind"]} button'
-    return answer(name, f'```json\n[{{"bbox_2d": [{b}], "label": "{label}"}}]\n```')
+    return answer(named(e), f'```json\n[{{"bbox_2d": [{b}], "label": "{label}"}}]\n```')
 
 
 def locate(s, n):
-    """(rest of the prompt, answer, control) for up to n controls, in the official grounding prompt"""
+    """(rest of the prompt, answer, control or None, labels) for up to n controls, in the official grounding prompt"""
     r, out, els = s.r, [], usable(s)
     for e in r.sample(els, min(n, len(els))):
-        q = command(r, e).replace('"', "'")
-        out.append((q + LEND, located(e, q), e))
+        q, l = command(s, e).replace('"', "'"), None
+        if r.random() < 0.18 and e['label'] and q.count(e['label']) == 1:
+            l = missing(s)
+        if l:
+            q = q.replace(e['label'], l)
+            out.append(
+                (q + LEND, answer(f'not found "{l}"', '```json\n[]\n```'), None, [Label(l, None, False)])
+            )
+        else:
+            out.append((q + LEND, located(e, q), e, [Label(q.text, q.el, True) for q in labels_in(s, q)]))
     return out
 
 
+def labels_in(s, text):
+    """The controls whose labels a text has."""
+    low = text.lower()
+    return [Label(e['label'], e, True) for e in s.el if len(e['label']) > 1 and e['label'].lower() in low]
+
+
 def ask(s, n):
-    """(question, answer, control or None) about what is on the screen"""
+    """(question, answer, control or None, labels) about what is on the screen"""
     r, out = s.r, []
     els = usable(s)
     r.shuffle(els)
     labels = {e['label'].lower() for e in s.el} | {t.lower().rstrip(':') for t in s.texts}
     fields = [e for e in els if e['kind'] == 'field' and 'value' in e]
-    kinds = ['button', 'button', 'field', 'checkbox', 'link', 'menu']
+    kinds = ['button', 'button', 'field', 'checkbox', 'link', 'menu', 'tab', 'item', 'icon']
     for _ in range(n):
         if fields and r.random() < 0.35:
             e = fields.pop()
             l = quoted(r, e['label'], 0.3)
             q = [f'What is in the {l} field?', f'Read the {l} field.', f'What is the value of {l}?']
             q += [f'What does the {l} field contain?', f'What text is in {l}?', f'what is in {l}']
-            out.append((r.choice(q), e['value'] or 'empty', e))
+            out.append((r.choice(q), e['value'] or 'empty', e, [Label(e['label'], e, True)]))
             continue
         kind = r.choice(kinds)
         e = None
@@ -423,10 +547,22 @@ def ask(s, n):
                 i = r.randrange(1, len(near) - 1)
                 l = near[:i] + r.choice('abcdefghiklmnoprstuw') + near[i + 1 :]
         yes = l.lower() in labels or l.endswith(' button')
+        if not yes and any(l.lower() in t for t in labels):
+            continue
         a = 'an' if l[:1].lower() in 'aeiou' else 'a'
         q = [f'Is "{l}" visible?', f'Does the screen show "{l}"?', f'Is there a "{l}" on the screen?']
         if not l.endswith(' button'):
-            q += [f'Is there {a} {l} {kind}?'] * 3 + [f'Is there a {kind} "{l}"?', f'Is there {a} "{l}" {kind}?']
+            q += [f'Is there {a} {l} {kind}?'] * 3 + [
+                f'Is there a {kind} "{l}"?',
+                f'Is there {a} "{l}" {kind}?',
+            ]
             q += [f'Do you see the {l} {kind}?', f'is {l} on the screen?', f'Is the {l} {kind} there?']
-        out.append((r.choice(q) + r.choice(['', ' Answer yes or no.']), 'yes' if yes else 'no', e))
+        out.append(
+            (
+                r.choice(q) + r.choice(['', ' Answer yes or no.']),
+                'yes' if yes else 'no',
+                e,
+                [Label(l, e, yes)],
+            )
+        )
     return out
