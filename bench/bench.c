@@ -90,7 +90,6 @@ static double lm_flops(const struct vlm_config *c, double n)
     return 2 * n * (layer * (c->n_layers - 1) + last);
 }
 
-/* Any text that does not end, so that a reply has as many tokens as were asked for. */
 static void endless_start(const void *data, void *state)
 {
 }
@@ -105,8 +104,8 @@ static bool endless_end(const void *data, const void *state)
     return false;
 }
 
-static const struct grammar endless = {.state_size = 1, .start = endless_start, .step = endless_step,
-                                       .may_end = endless_end};
+const struct grammar bench_endless = {
+    .state_size = 1, .start = endless_start, .step = endless_step, .may_end = endless_end};
 
 /* The words of a step: what goes before the picture and what comes behind it. */
 struct words {
@@ -139,7 +138,7 @@ static int step_init(struct step *s, struct vlm *m, const struct frame *screen, 
     s->messages[1] = (struct vlm_message){"user", s->user, 2};
     s->request = (struct vlm_request){.messages = s->messages, .n_messages = 2,
                                       .max_tokens = max_tokens, .n_draft = -1,
-                                      .grammar = &endless};
+                                      .grammar = &bench_endless};
     return r;
 }
 
@@ -222,6 +221,23 @@ static int one_step(struct vlm *m, struct frame *screen, int run, int max_tokens
     return r;
 }
 
+int bench_words(struct vlm *m, int n_tokens, int run, struct str *ret, int *ret_n, struct err *err)
+{
+    int32_t *ids;
+    int n = 0, r;
+
+    for (int i = 0; n < n_tokens; i++) {
+        str_printf(ret, "%c%d the ", 'a' + (run + i) % 26, run * 7 + i);
+        if (i % 16 == 15) {
+            if ((r = vlm_tokenize(m, ret->s, ret->n, false, &ids, &n, err)) < 0)
+                return r;
+            free(ids);
+        }
+    }
+    *ret_n = n;
+    return 0;
+}
+
 /* A prompt of text alone; the number of its tokens is in ret. */
 static int one_text(struct vlm *m, int n_prompt, int run, int max_tokens, struct bench_result *ret,
                     double ms[N_STAGES], struct err *err)
@@ -230,20 +246,12 @@ static int one_text(struct vlm *m, int n_prompt, int run, int max_tokens, struct
     struct vlm_part part = {VLM_TEXT, NULL, NULL};
     struct vlm_message message = {"user", &part, 1};
     struct vlm_request q = {.messages = &message, .n_messages = 1, .max_tokens = max_tokens,
-                            .n_draft = -1, .grammar = &endless};
+                            .n_draft = -1, .grammar = &bench_endless};
     struct vlm_reply reply;
-    int32_t *ids;
-    int n = 0, r;
+    int n, r;
 
-    /* Runs differ from the first word on, so nothing is found in the cache. */
-    for (int i = 0; n < n_prompt; i++) {
-        str_printf(&text, "%c%d the ", 'a' + (run + i) % 26, run * 7 + i);
-        if (i % 16 == 15) {
-            if ((r = vlm_tokenize(m, text.s, text.n, false, &ids, &n, err)) < 0)
-                return r;
-            free(ids);
-        }
-    }
+    if ((r = bench_words(m, n_prompt, run, &text, &n, err)) < 0)
+        return r;
     part.text = str_cstr(&text);
     int64_t start = clock_now_us();
     if ((r = vlm_generate(m, &q, &reply, err)) < 0)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/flow.h"
+#include "base/str.h"
 #include "model/backend.h"
 #include "model/vlm.h"
 
@@ -49,5 +50,9 @@ int bench_run(const char *model_dir, const struct bench_options *o, FILE *out, s
 /* Draws something like windows on a desktop; every seed is another picture. */
 void bench_draw(struct frame *f, uint32_t seed);
 double bench_median(double *v, int n); /* sorts v */
+/* A text of at least n_tokens; numbers of runs give texts that differ from the first word on. */
+int bench_words(struct vlm *m, int n_tokens, int run, struct str *ret, int *ret_n, struct err *err);
+/* Any text that does not end, so that a reply has as many tokens as were asked for. */
+extern const struct grammar bench_endless;
 
 #endif

@@ -72,6 +72,8 @@ static const struct option_row {
     {"prompt", "N", "a text of N tokens instead of a screen", OPTION_COUNT,
      offsetof(struct cli, prompt)},
     {"reply", "N", "tokens to write, 64 without it", OPTION_COUNT, offsetof(struct cli, reply)},
+    {"together", "N", "time up to N answers at once instead, and one after another", OPTION_COUNT,
+     offsetof(struct cli, together)},
     {"runs", "N", "numbers are medians of so many", OPTION_COUNT, offsetof(struct cli, runs)},
     {"vs-llama", "DIR", "beside llama.cpp: the folder of its llama-bench and llama-mtmd-cli",
      OPTION_TEXT, offsetof(struct cli, vs_llama)},

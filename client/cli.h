@@ -32,7 +32,7 @@ struct cli {
     const char *swift;
     const char *type, *vision_type, *mmproj;
     const char *weights, *precision, *kv, *backend, *vs_llama, *vs_ik, *shapes, *rows;
-    long prompt, reply, runs; /* 0: not given */
+    long prompt, reply, runs, together; /* 0: not given */
     const char *arg, *arg2; /* the positional arguments, NULL when there is none */
 };
 

@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "bench/eval.h"
 #include "bench/peers.h"
+#include "bench/together.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -59,6 +60,11 @@ int cmd_bench(const struct cli *c)
         return cli_fail(c, CLI_USAGE, "--vs-llama wants --shapes, and --vs-ik both");
     if (c->vs_llama) {
         if (peers_run(&p, stdout, &err) < 0)
+            return cli_fail(c, CLI_FAILED, "%s", err.text);
+        return CLI_OK;
+    }
+    if (c->together) {
+        if (together_run(model_dir(c), &o, (int)c->together, stdout, &err) < 0)
             return cli_fail(c, CLI_FAILED, "%s", err.text);
         return CLI_OK;
     }

@@ -25,7 +25,8 @@ const struct command commands[] = {
     {"doctor", NULL, "json model display", "check this machine, say what to do", cmd_doctor},
 #ifdef DESKHAND_BENCH
     {"bench", NULL,
-     "json model threads weights precision kv backend prompt reply runs vs-llama vs-ik shapes rows",
+     "json model threads weights precision kv backend prompt reply runs together vs-llama vs-ik "
+     "shapes rows",
      "how fast the engine is on this machine, alone or beside llama.cpp", cmd_bench},
     {"eval", "PATH", "json model lora weights precision threads limit agent view verbose",
      "how well the model points and acts, on a file or folder of screens", cmd_eval},
