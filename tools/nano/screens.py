@@ -1,6 +1,7 @@
 """Compose training screens: windows of real toolkits (rendered by gen_real.py) pasted on random desktops."""
 
 import glob
+import io
 import json
 import random
 
@@ -46,9 +47,10 @@ class Real:
             k = r.choice([1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5])
             n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
         if n not in self.cache:
-            with open(n + '.json') as f:
-                self.cache[n] = Image.open(n + '.png').convert('RGB'), json.load(f)
-        return self.cache[n]
+            with open(n + '.json') as f, open(n + '.png', 'rb') as im:
+                self.cache[n] = im.read(), json.load(f)  # not the pixels: they would fill the memory
+        im, d = self.cache[n]
+        return Image.open(io.BytesIO(im)).convert('RGB'), d
 
 
 def clip(b, w, h):
