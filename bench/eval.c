@@ -147,13 +147,12 @@ static int run_lines(struct eval *e, struct eval_row *r, bool both, const char *
     int rc = 0;
     for (char *line = strtok_r(text, "\n", &rest); line && rc == 0;
          line = strtok_r(NULL, "\n", &rest), r->number++) {
-        json_error_t je;
+        json_t *row = NULL;
         if (e->o->limit && r->number >= (size_t)e->o->limit)
             break;
-        json_t *row = json_loads(line, 0, &je);
-        rc = json_is_object(row) ? run_rows(e, r, both, row, err)
-                                 : err_set(err, -EINVAL, "%s, row %zu is not a JSON object: %s",
-                                           path, r->number, je.text);
+        rc = json_parse(line, strlen(line), "it", JSON_WANT_OBJECT, 0, &row, err);
+        rc = rc < 0 ? err_wrap(err, "%s, row %zu", path, r->number)
+                    : run_rows(e, r, both, row, err);
         json_decref(row);
     }
     return rc;

@@ -11,6 +11,7 @@
 #include "client/cli.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/vlm.h"
@@ -267,12 +268,11 @@ static json_t *loss_json(const struct loss *l)
 static int score_line(struct vlm *m, const char *dir, const char *line, size_t n,
                       struct totals *ret, struct err *err)
 {
-    json_error_t e;
     struct sample s = {.dir = dir};
 
-    s.row = json_loadb(line, n, 0, &e);
-    int r = json_is_object(s.row) ? load_pictures(m, &s, err)
-                                  : err_set(err, -EINVAL, "it is no JSON object: %s", e.text);
+    int r = json_parse(line, n, "it", JSON_WANT_OBJECT, 0, &s.row, err);
+    if (r == 0)
+        r = load_pictures(m, &s, err);
     if (r == 0)
         r = score_turns(m, &s, ret, err);
     sample_done(&s);

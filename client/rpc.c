@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -20,14 +21,13 @@
 
 int daemon_place_parse(const char *text, size_t n, struct daemon_place *ret, struct err *err)
 {
-    json_error_t je;
-    json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, &je);
+    json_t *j;
+    int rc = json_parse(text, n, "daemon.json", JSON_WANT_OBJECT, JSON_REJECT_DUPLICATES, &j, err);
+    if (rc < 0)
+        return rc;
     json_t *port = json_object_get(j, "port"), *token = json_object_get(j, "token");
     struct daemon_place p = {0};
-    int rc = 0;
-    if (!j) {
-        rc = err_set(err, -EINVAL, "daemon.json is not JSON: line %d: %s", je.line, je.text);
-    } else if (!json_is_integer(port) || json_integer_value(port) < 1 ||
+    if (!json_is_integer(port) || json_integer_value(port) < 1 ||
                json_integer_value(port) > 65535) {
         rc = err_set(err, -EINVAL, "daemon.json has no \"port\" between 1 and 65535");
     } else if (!json_is_string(token) || json_string_length(token) != 64 ||
@@ -93,15 +93,12 @@ int rpc_step(struct rpc *r, int64_t timeout_us, json_t **ret_reply, int *ret_id,
 {
     struct str text = {.max = WS_MAX_MESSAGE + 1};
     int rc = ws_recv(&r->ws, timeout_us, &text, err);
-    json_error_t je;
-    json_t *j = rc == 0 ? json_loadb(str_cstr(&text), text.n, 0, &je) : NULL;
+    json_t *j = NULL;
+    if (rc == 0 && json_parse(str_cstr(&text), text.n, "", JSON_WANT_OBJECT, 0, &j, NULL) < 0)
+        rc = err_set(err, -EPROTO, "the daemon sent something that is not a JSON object");
     str_done(&text);
     if (rc < 0)
         return rc;
-    if (!json_is_object(j)) {
-        json_decref(j);
-        return err_set(err, -EPROTO, "the daemon sent something that is not a JSON object");
-    }
     const char *method = json_string_value(json_object_get(j, "method"));
     json_t *id = json_object_get(j, "id");
     *ret_reply = NULL;

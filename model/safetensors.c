@@ -2,11 +2,11 @@
  * before a tensor is handed out: lengths, offsets, shapes and types come from outside. */
 #include "model/safetensors.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,12 +150,10 @@ static int open_shard(struct safetensors *s, const char *dir, const char *name, 
         return err_set(err, -EINVAL,
                        "%s is no safetensors file or is truncated: %zu bytes, header length %llu",
                        path, sh->n, (unsigned long long)header);
-    json_error_t e;
-    json_t *root = json_loadb((const char *)sh->data + 8, (size_t)header, JSON_REJECT_DUPLICATES, &e);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return err_set(err, -EINVAL, "%s: its header is no JSON object: %s", path, e.text);
-    }
+    json_t *root;
+    if ((rc = json_parse((const char *)sh->data + 8, (size_t)header, "its header", JSON_WANT_OBJECT,
+                         JSON_REJECT_DUPLICATES, &root, err)) < 0)
+        return err_wrap(err, "%s", path);
     size_t first = s->n_entries;
     const char *key;
     json_t *value;
@@ -176,15 +174,13 @@ static int by_name(const void *a, const void *b)
 static int open_index(struct safetensors *s, const char *dir, const char *path, json_t **ret_root,
                       json_t **ret_map, struct err *err)
 {
-    AUTO_FREE char *text = NULL;
-    size_t n;
-    int rc = file_read(path, (size_t)64 << 20, &text, &n, err);
+    json_t *root;
+    int rc = json_read(path, (size_t)64 << 20, JSON_WANT_OBJECT, 0, &root, err);
     if (rc < 0)
         return rc;
-    json_error_t e;
-    json_t *root = json_loadb(text, n, 0, &e), *map = json_object_get(root, "weight_map");
+    json_t *map = json_object_get(root, "weight_map");
     if (!json_is_object(map))
-        rc = err_set(err, -EINVAL, "%s has no weight_map: %s", path, root ? "" : e.text);
+        rc = err_set(err, -EINVAL, "%s has no weight_map", path);
     const char *key;
     json_t *value;
     json_object_foreach(map, key, value)

@@ -4,11 +4,11 @@
 #include "serve/instance.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,9 +17,10 @@
 static int say_who(struct err *err)
 {
     AUTO_FREE char *path = file_runtime_path("daemon.json");
-    json_t *j = json_load_file(path, 0, NULL);
+    json_t *j = NULL;
     int pid = 0, port = 0;
-    if (json_unpack(j, "{s:i, s:i}", "pid", &pid, "port", &port) == 0)
+    if (json_read(path, 4096, JSON_WANT_OBJECT, 0, &j, NULL) == 0 &&
+        json_unpack(j, "{s:i, s:i}", "pid", &pid, "port", &port) == 0)
         err_set(err, -EBUSY, "deskhandd is running already: process %d, port %d", pid, port);
     else
         err_set(err, -EBUSY, "another deskhandd is just starting or ending");

@@ -142,10 +142,10 @@ static void lies_are_named(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
          "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
          4, "duplicate"},
-        {"[1]", 0, "no JSON object"},
-        {"{\"a\":", 0, "no JSON object"},
+        {"[1]", 0, "its header is not a JSON object"},
+        {"{\"a\":", 0, "its header is not JSON"},
         {"{\"a\":7}", 0, "tensor a"},
-        {"\xff\xfe", 0, "no JSON object"},
+        {"\xff\xfe", 0, "its header is not JSON"},
     };
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         put_tensors("model.safetensors", rows[i].json, rows[i].n);
@@ -184,7 +184,7 @@ static void shards_are_joined_and_the_index_is_checked(void **state)
         {"{\"weight_map\":{\"x\":7}}", "plain file name"},
         {"{\"weight_map\":{\"x\":\"gone.safetensors\"}}", "gone.safetensors"},
         {"{\"weight\":{}}", "weight_map"},
-        {"nonsense", "weight_map"},
+        {"nonsense", "is not JSON"},
     };
     for (size_t i = 0; i < N_ELEMENTS(bad); i++) {
         put("model.safetensors.index.json", bad[i][0], strlen(bad[i][0]));
