@@ -1,9 +1,20 @@
 /* A picture that a formula defines, the same in tools/goldens/resize.py: noise, so that any wrong
- * pixel changes a checksum. */
+ * pixel changes a checksum; and how MiMo-VL's preprocessor_config.json wants pictures. */
 #ifndef DESKHAND_TESTS_VISION_PICTURE_H
 #define DESKHAND_TESTS_VISION_PICTURE_H
 
 #include "base/flow.h"
+
+static const struct image_spec test_spec = {
+    .patch_size = 14,
+    .merge_size = 2,
+    .temporal_patch_size = 2,
+    .min_pixels = 3136,
+    .max_pixels = 3211264,
+    .mean = {0.48145466f, 0.4578275f, 0.40821073f},
+    .std = {0.26862954f, 0.26130258f, 0.27577711f},
+    .rescale = 1.0f / 255.0f,
+};
 
 static inline struct frame test_picture(int w, int h)
 {

@@ -14,17 +14,6 @@
 #include <zlib.h>
 #include <cmocka.h>
 
-static const struct image_spec spec = {
-    .patch_size = 14,
-    .merge_size = 2,
-    .temporal_patch_size = 2,
-    .min_pixels = 3136,
-    .max_pixels = 3211264,
-    .mean = {0.48145466f, 0.4578275f, 0.40821073f},
-    .std = {0.26862954f, 0.26130258f, 0.27577711f},
-    .rescale = 1.0f / 255.0f,
-};
-
 static uint32_t crc_of(const void *p, size_t n)
 {
     return (uint32_t)crc32(0, p, (unsigned)n);
@@ -68,7 +57,7 @@ static void sizes_equal_smart_resize(void **state)
 {
     for (size_t i = 0; i < N_ELEMENTS(golden_sizes); i++) {
         const struct golden_size *g = &golden_sizes[i];
-        struct image_spec s = spec;
+        struct image_spec s = test_spec;
         int w = 0, h = 0;
         s.min_pixels = g->min_pixels;
         s.max_pixels = g->max_pixels;
@@ -81,15 +70,15 @@ static void sizes_equal_smart_resize(void **state)
 static void bad_sizes_are_refused(void **state)
 {
     struct err err = {0};
-    struct image_spec s = spec;
+    struct image_spec s = test_spec;
     int w = -1, h = -1;
 
-    assert_int_equal(resize_size(0, 10, &spec, &w, &h, &err), -EINVAL);
+    assert_int_equal(resize_size(0, 10, &test_spec, &w, &h, &err), -EINVAL);
     assert_non_null(strstr(err.text, "0 x 10"));
-    assert_int_equal(resize_size(2001, 10, &spec, &w, &h, &err), -ERANGE);
+    assert_int_equal(resize_size(2001, 10, &test_spec, &w, &h, &err), -ERANGE);
     s.patch_size = 0;
     assert_int_equal(resize_size(10, 10, &s, &w, &h, &err), -EINVAL);
-    s = spec;
+    s = test_spec;
     s.max_pixels = 0;
     assert_int_equal(resize_size(10, 10, &s, &w, &h, &err), -EINVAL);
     s.min_pixels = 0;
@@ -114,7 +103,7 @@ static void patches_equal_transformers(void **state)
         struct frame in = test_picture(g->w, g->h);
         struct patches p = {0};
         int w = 0, h = 0;
-        assert_int_equal(patch_from_frame(&in, &spec, &p, &w, &h, NULL), 0);
+        assert_int_equal(patch_from_frame(&in, &test_spec, &p, &w, &h, NULL), 0);
         assert_int_equal(w, g->grid_w * 14);
         assert_int_equal(h, g->grid_h * 14);
         assert_int_equal(p.grid_w, g->grid_w);
@@ -136,13 +125,13 @@ static void hash_tells_pictures_apart(void **state)
 {
     struct frame f = test_picture(56, 56);
     struct patches a = {0}, b = {0};
-    assert_int_equal(patch_cut(&f, &spec, &a, NULL), 0);
-    assert_int_equal(patch_cut(&f, &spec, &b, NULL), 0);
+    assert_int_equal(patch_cut(&f, &test_spec, &a, NULL), 0);
+    assert_int_equal(patch_cut(&f, &test_spec, &b, NULL), 0);
     assert_true(a.hash == b.hash);
     for (int i = 0; i < 56 * 56 * 3; i += 101) {
         struct patches c = {0};
         f.rgb[i] ^= 1;
-        assert_int_equal(patch_cut(&f, &spec, &c, NULL), 0);
+        assert_int_equal(patch_cut(&f, &test_spec, &c, NULL), 0);
         assert_true(a.hash != c.hash);
         f.rgb[i] ^= 1;
         patches_done(&c);
@@ -151,7 +140,7 @@ static void hash_tells_pictures_apart(void **state)
     struct patches c = {0};
     f.w = 28;
     f.h = 112;
-    assert_int_equal(patch_cut(&f, &spec, &c, NULL), 0);
+    assert_int_equal(patch_cut(&f, &test_spec, &c, NULL), 0);
     assert_true(a.hash != c.hash);
     patches_done(&a);
     patches_done(&b);
@@ -164,16 +153,16 @@ static void bad_cuts_are_refused(void **state)
     struct frame f = test_picture(57, 56);
     struct patches p = {0};
     struct err err = {0};
-    struct image_spec s = spec;
+    struct image_spec s = test_spec;
 
-    assert_int_equal(patch_cut(&f, &spec, &p, &err), -EINVAL);
+    assert_int_equal(patch_cut(&f, &test_spec, &p, &err), -EINVAL);
     assert_non_null(strstr(err.text, "57 x 56"));
     s.std[1] = 0;
     assert_int_equal(patch_cut(&f, &s, &p, &err), -EINVAL);
-    s = spec;
+    s = test_spec;
     s.mean[2] = NAN;
     assert_int_equal(patch_cut(&f, &s, &p, &err), -EINVAL);
-    s = spec;
+    s = test_spec;
     s.patch_size = 1 << 20;
     assert_int_equal(patch_cut(&f, &s, &p, &err), -EINVAL);
     assert_null(p.rows);

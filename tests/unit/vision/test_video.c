@@ -13,24 +13,13 @@
 #include <zlib.h>
 #include <cmocka.h>
 
-static const struct image_spec spec = {
-    .patch_size = 14,
-    .merge_size = 2,
-    .temporal_patch_size = 2,
-    .min_pixels = 3136,
-    .max_pixels = 3211264,
-    .mean = {0.48145466f, 0.4578275f, 0.40821073f},
-    .std = {0.26862954f, 0.26130258f, 0.27577711f},
-    .rescale = 1.0f / 255.0f,
-};
-
 static void the_same_frames_are_taken(void **state)
 {
     for (size_t i = 0; i < N_ELEMENTS(golden_plans); i++) {
         const struct golden_plan *g = &golden_plans[i];
         struct video_plan p;
         struct err err = {0};
-        if (video_plan(g->n_frames, g->fps, g->w, g->h, &spec, &p, &err) < 0)
+        if (video_plan(g->n_frames, g->fps, g->w, g->h, &test_spec, &p, &err) < 0)
             fail_msg("%s", err.text);
         uint32_t crc = (uint32_t)crc32(0, (const void *)p.index, (unsigned)p.n * sizeof(int));
         if (p.n != g->n || p.w != g->to_w || p.h != g->to_h || crc != g->index)
@@ -55,7 +44,7 @@ static void the_same_numbers_are_cut(void **state)
             for (int b = 0; b < g->w * g->h * 3; b++)
                 frames[k].rgb[b] = (uint8_t)(frames[k].rgb[b] + k * 40);
         }
-        if (video_cut(frames, g->n, &spec, 1.5f, &p, &err) < 0)
+        if (video_cut(frames, g->n, &test_spec, 1.5f, &p, &err) < 0)
             fail_msg("%s", err.text);
         assert_int_equal(p.grid_t, g->grid_t);
         assert_int_equal(p.n_temporal, 2);
@@ -66,7 +55,7 @@ static void the_same_numbers_are_cut(void **state)
         /* another frame, another hash */
         struct patches q;
         frames[g->n - 1].rgb[5] ^= 1;
-        assert_int_equal(video_cut(frames, g->n, &spec, 1.5f, &q, &err), 0);
+        assert_int_equal(video_cut(frames, g->n, &test_spec, 1.5f, &q, &err), 0);
         assert_true(p.hash != q.hash);
         patches_done(&p);
         patches_done(&q);
@@ -87,16 +76,16 @@ static void what_is_no_video_is_refused(void **state)
     struct video_plan p;
     struct err err = {0};
     for (size_t i = 0; i < N_ELEMENTS(bad); i++)
-        assert_true(video_plan(bad[i].n, bad[i].fps, bad[i].w, bad[i].h, &spec, &p, &err) < 0);
+        assert_true(video_plan(bad[i].n, bad[i].fps, bad[i].w, bad[i].h, &test_spec, &p, &err) < 0);
 
     struct frame frames[2] = {test_picture(56, 56), test_picture(56, 28)};
     struct patches q;
-    assert_int_equal(video_cut(frames, 0, &spec, 1, &q, &err), -EINVAL);
-    assert_int_equal(video_cut(frames, 2, &spec, 1, &q, &err), -EINVAL); /* two sizes */
+    assert_int_equal(video_cut(frames, 0, &test_spec, 1, &q, &err), -EINVAL);
+    assert_int_equal(video_cut(frames, 2, &test_spec, 1, &q, &err), -EINVAL); /* two sizes */
     assert_non_null(strstr(err.text, "56 x 28"));
     frame_done(&frames[0]);
     frames[0] = test_picture(50, 56);
-    assert_int_equal(video_cut(frames, 1, &spec, 1, &q, &err), -EINVAL);
+    assert_int_equal(video_cut(frames, 1, &test_spec, 1, &q, &err), -EINVAL);
     frame_done(&frames[0]);
     frame_done(&frames[1]);
 }
