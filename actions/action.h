@@ -41,8 +41,8 @@ extern const struct action_row action_table[N_ACTION_KINDS];
 int action_parse(const char *text, size_t n, int image_w, int image_h, struct action *ret,
                  struct err *err);
 
-/* A grounding answer: bbox_2d or a point in any of the shapes above, as centre point and box. An empty
- * list is -ENOENT: the model says that the target is not there. */
+/* A grounding answer: bbox_2d or a point in any of the shapes above, as centre point and box. An
+ * empty list is -ENOENT: the model says that the target is not there. */
 int action_parse_box(const char *text, size_t n, int image_w, int image_h, struct model_pt *ret,
                      float ret_box[4], struct err *err);
 

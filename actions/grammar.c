@@ -17,7 +17,7 @@
 
 #define MAX_SPACES 16
 #define MAX_BOXES 16
-#define MAX_PROSE 2048 /* bytes before the answer, without a think tag; the engine bounds a thought */
+#define MAX_PROSE 2048 /* bytes before the answer, no thought: the engine bounds those */
 #define MAX_DIGITS 7 /* where the limits are unknown */
 
 enum place {

@@ -109,7 +109,8 @@ static char *default_model(void)
     return mem_strdup(DESKHAND_MODEL_DIR);
 }
 
-/* From o.policy_path, else the user's file, else the built-in one. On failure all stays as it is. */
+/* From o.policy_path, else the user's file, else the built-in one. On failure all stays as it
+ * is. */
 static int policy_open(struct agent *a, struct err *err)
 {
     AUTO_FREE char *user = file_config_path("policies.yaml");
@@ -150,10 +151,11 @@ static int read_no_think(const char *name, enum vlm_no_think *ret, struct err *e
             return 0;
         }
     }
-    return err_set(err, -EINVAL,
-                   "\"%.40s\" is no way to tell a model not to think; expected auto, suffix, prefill "
-                   "or none",
-                   name);
+    return err_set(
+        err, -EINVAL,
+        "\"%.40s\" is no way to tell a model not to think; expected auto, suffix, prefill "
+        "or none",
+        name);
 }
 
 /* "DIR" or "NAME=DIR", where a name has no slash. */

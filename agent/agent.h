@@ -28,8 +28,8 @@ struct agent_options {
     /* "DIR" or "NAME=DIR": adapters beside the model, which a request chooses by name. */
     const char *adapters[AGENT_MAX_ADAPTERS];
     int n_adapters;
-    const char *no_think; /* how the model is told not to think: "suffix", "prefill", "none"; NULL or
-                             "auto": by its name, see enum vlm_no_think */
+    const char *no_think; /* how the model is told not to think: "suffix", "prefill", "none"; NULL
+                             or "auto": by its name, see enum vlm_no_think */
     bool dry_run; /* the hand lists its events instead of sending them */
     uint16_t own_port; /* for recognising Deskhand's own pages; 0 unknown */
     int64_t approval_us; /* a question waits so long for its answer; 0: two minutes */
@@ -48,8 +48,8 @@ void agent_close(struct agent *a);
  * again at the latest, or -1 for "only when woken or when agent_fd() is readable". */
 int64_t agent_service(struct agent *a, int64_t now_us);
 /* Reads the policy again, from the file that the options or the user's folder name. It counts from
- * the next verdict on, also for an action that is approved later. On failure the old one stays; both
- * are told to all clients. */
+ * the next verdict on, also for an action that is approved later. On failure the old one stays;
+ * both are told to all clients. */
 int agent_reload(struct agent *a, struct err *err);
 
 /* The X connection's descriptor, -1 while the display is away (then a timer reconnects). */
@@ -74,8 +74,8 @@ int agent_picture(struct agent *a, const char *url_path, uint8_t **ret, size_t *
 int agent_live_jpeg(struct agent *a, int quality, uint8_t **ret, size_t *ret_n, struct err *err);
 
 /* The current state as the params of a `state` notification (new reference). */
-/* What a client that comes now must know, as notifications: `state`, and of a running task the present
- * step's `see`, `action` and, while it is asked about, `verdict`. */
+/* What a client that comes now must know, as notifications: `state`, and of a running task the
+ * present step's `see`, `action` and, while it is asked about, `verdict`. */
 void agent_greet(struct agent *a, void (*tell)(void *user, const char *method, json_t *params),
                  void *user);
 json_t *agent_state(const struct agent *a);

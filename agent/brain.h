@@ -198,8 +198,8 @@ void task_end(struct agent *a, enum ending ending, const char *fmt, ...)
 /* Not for ends: see task_end(). */
 void task_set_state(struct agent *a, enum task_state state, const char *reason);
 void task_done(struct task *t);
-/* Makes room where the model's context ends: the oldest quarter of the history, at least one step, is
- * no longer told to it. Returns how many; 0: there was none. */
+/* Makes room where the model's context ends: the oldest quarter of the history, at least one step,
+ * is no longer told to it. Returns how many; 0: there was none. */
 int task_forget(struct task *t);
 void task_note(struct agent *a);     /* adds the finished step to the prompt's history */
 void task_remember(struct agent *a); /* the same, then the next step or the end */

@@ -58,9 +58,10 @@ static void do_status(struct agent *a, const struct request *r)
     worker_info(a->worker, &i);
     if (a->eye)
         eye_rect(a->eye, &rect, &err);
-    json_t *model = json_pack("{s:o, s:o, s:s, s:I, s:i, s:i, s:i}", "dir",
-                              text_json(a->model_dir), "name", text_json(i.name), "backend", i.backend, "params", (json_int_t)i.n_params,
-                              "layers", i.n_layers, "context", i.n_ctx, "threads", i.n_threads);
+    json_t *model =
+        json_pack("{s:o, s:o, s:s, s:I, s:i, s:i, s:i}", "dir", text_json(a->model_dir), "name",
+                  text_json(i.name), "backend", i.backend, "params", (json_int_t)i.n_params,
+                  "layers", i.n_layers, "context", i.n_ctx, "threads", i.n_threads);
     json_t *s = agent_state(a);
     json_object_set_new(s, "version", json_string(VERSION_TEXT));
     json_object_set_new(s, "model", model);
@@ -302,8 +303,8 @@ static void ground_answer(const struct request *r, const struct query *q, const 
         say_error(r, CODE_FAILED, err.text);
         return;
     }
-    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s, s:b}", "x", at.x, "y", at.y, "box", lo.x, lo.y,
-                     hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url, "zoomed",
+    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s, s:b}", "x", at.x, "y", at.y, "box", lo.x,
+                     lo.y, hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url, "zoomed",
                      (int)n->zoomed));
 }
 

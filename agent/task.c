@@ -199,8 +199,10 @@ static void add_to_history(struct agent *a, const char *note, const char *json)
     while (t->history.n + line.n > HISTORY_MAX && (n = task_forget(t)) > 0)
         n_forgotten += n;
     if (n_forgotten)
-        agent_notice(a, "warn", "the history is long: the oldest %d steps are no longer told to the "
-                     "model", n_forgotten);
+        agent_notice(a, "warn",
+                     "the history is long: the oldest %d steps are no longer told to the "
+                     "model",
+                     n_forgotten);
     uint32_t size = (uint32_t)line.n;
     str_add(&t->history, line.s, line.n);
     str_add(&t->history_sizes, (const char *)&size, sizeof size);

@@ -3,8 +3,8 @@
  * seen one. So where the screen is larger than its checkpoint says, it is shown the window that the
  * task is about with its menus, unscaled, at least as much as it was trained on.
  *
- * That window is the one with the focus, unless it is the terminal or the dashboard where the task was
- * asked for: then it is the topmost other one. */
+ * That window is the one with the focus, unless it is the terminal or the dashboard where the task
+ * was asked for: then it is the topmost other one. */
 #include "agent/brain.h"
 #include "base/mem.h"
 
@@ -29,7 +29,8 @@ int view_read(json_t *params, struct view *ret, struct err *err)
         while (i < N_ELEMENTS(kind_names) && strcmp(kind, kind_names[i]) != 0)
             i++;
         if (i == N_ELEMENTS(kind_names))
-            return err_set(err, -EINVAL, "view is \"%.40s\", expected auto, screen or window", kind);
+            return err_set(err, -EINVAL, "view is \"%.40s\", expected auto, screen or window",
+                           kind);
         v.kind = (enum view_kind)i;
     }
     if (name) {

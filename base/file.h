@@ -10,7 +10,8 @@
 
 /* Reads a whole regular file of at most `max` bytes; *ret_data is heap, NUL-terminated. */
 int file_read(const char *path, size_t max, char **ret_data, size_t *ret_n, struct err *err);
-/* Writes to a temporary beside `path` with `mode` and renames it over: readers see all or nothing. */
+/* Writes to a temporary beside `path` with `mode` and renames it over: readers see all or
+ * nothing. */
 int file_write(const char *path, const void *data, size_t n, mode_t mode, struct err *err);
 /* mkdir -p; only the last part gets `mode`, the others 0755. */
 int file_mkdirs(const char *path, mode_t mode, struct err *err);

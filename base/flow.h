@@ -37,8 +37,8 @@ struct frame {
 void frame_done(struct frame *f);
 int frame_alloc(struct frame *f, int w, int h); /* 0 or -EINVAL when w or h is < 1 or > 32767 */
 void frame_dup(struct frame *dst, const struct frame *src);
-/* The pixels of `part`, a rectangle of the root window: -ERANGE when it is not wholly on the picture,
- * -ENOTSUP when the picture was scaled. */
+/* The pixels of `part`, a rectangle of the root window: -ERANGE when it is not wholly on the
+ * picture, -ENOTSUP when the picture was scaled. */
 int frame_cut(const struct frame *src, struct rect part, struct frame *ret);
 
 /* What the checkpoint's preprocessor_config.json says about pictures; filled by the model, obeyed

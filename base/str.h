@@ -1,4 +1,5 @@
-/* Text: a growing buffer with a ceiling, UTF-8, and printable escapes for what came from outside. */
+/* Text: a growing buffer with a ceiling, UTF-8, and printable escapes for what came from
+ * outside. */
 #ifndef DESKHAND_BASE_STR_H
 #define DESKHAND_BASE_STR_H
 

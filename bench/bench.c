@@ -1,6 +1,6 @@
 /* Times one step of the agent stage by stage: a drawn screen is resized, cut, encoded, read with a
- * prompt of about 300 tokens, and answered. Medians, because a desktop is never quiet; the machine's
- * own limits are measured in the same run, so the numbers can be judged anywhere. */
+ * prompt of about 300 tokens, and answered. Medians, because a desktop is never quiet; the
+ * machine's own limits are measured in the same run, so the numbers can be judged anywhere. */
 #include "bench/bench.h"
 
 #include "base/clock.h"
@@ -27,7 +27,8 @@ void bench_draw(struct frame *f, uint32_t seed)
         for (int x = 0; x < f->w; x++) {
             uint8_t *p = f->rgb + ((size_t)y * (size_t)f->w + (size_t)x) * 3;
             uint32_t box = (uint32_t)(x / 160 * 7 + y / 120 * 13) + seed;
-            bool mark = y % 20 > 8 && x % 8 < 5 && ((uint32_t)(x / 8 * 31 + y / 20 * 17) + seed) % 3;
+            bool mark =
+                y % 20 > 8 && x % 8 < 5 && ((uint32_t)(x / 8 * 31 + y / 20 * 17) + seed) % 3;
             p[0] = mark ? 20 : (uint8_t)(200 + box % 50);
             p[1] = mark ? 20 : (uint8_t)(190 + box * 3 % 60);
             p[2] = mark ? 30 : (uint8_t)(180 + box * 5 % 70);
@@ -316,7 +317,8 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
             continue;
         for (int s = 0; s < N_STAGES; s++)
             ms[s][i - 1] = one[s];
-        res.peak_mb = getrusage(RUSAGE_SELF, &use) == 0 ? MAX(res.peak_mb, (double)use.ru_maxrss / 1e3) : 0;
+        res.peak_mb =
+            getrusage(RUSAGE_SELF, &use) == 0 ? MAX(res.peak_mb, (double)use.ru_maxrss / 1e3) : 0;
         res.on_large_pages = large_pages_share();
         rate(b, ret_info, &res, one, i - 1, rates);
     }
@@ -333,9 +335,9 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
     res.decode_tokens_s = (res.n_generated - 1) / MAX(res.decode_ms, 1e-3) * 1e3;
     res.decode_gb_s = bench_median(rates[DECODE_GB_S], runs);
     res.decode_share = bench_median(rates[DECODE_SHARE], runs);
-    res.machine = (struct backend_peaks){bench_median(rates[F32], runs), bench_median(rates[BF16], runs),
-                                         bench_median(rates[INT8], runs),
-                                         bench_median(rates[READING], runs)};
+    res.machine =
+        (struct backend_peaks){bench_median(rates[F32], runs), bench_median(rates[BF16], runs),
+                               bench_median(rates[INT8], runs), bench_median(rates[READING], runs)};
     res.vision_gflops = o->n_prompt ? 0 : vision_flops(&c, res.n_patches) / res.vision_ms / 1e6;
     res.prefill_gflops = lm_flops(&c, res.n_prompt) / res.prefill_ms / 1e6;
     *ret = res;
@@ -371,8 +373,8 @@ int bench_run(const char *model_dir, const struct bench_options *o, FILE *out, s
                 i.backend, i.n_threads, b.w, b.h, b.n_patches, b.n_prompt, b.n_visual,
                 b.n_generated, b.resize_ms, b.vision_ms, b.prefill_ms, b.decode_ms, b.step_ms,
                 b.second_ms, b.warm_ms, b.n_prefix, b.n_prefix_again, b.prefill_tokens_s,
-                b.decode_tokens_s, b.decode_gb_s, b.decode_share, b.vision_gflops, b.prefill_gflops, b.peak_mb,
-                b.on_large_pages, b.machine.f32_gflops, b.machine.bf16_gflops,
+                b.decode_tokens_s, b.decode_gb_s, b.decode_share, b.vision_gflops, b.prefill_gflops,
+                b.peak_mb, b.on_large_pages, b.machine.f32_gflops, b.machine.bf16_gflops,
                 b.machine.int8_gops, b.machine.read_gb_s);
         return 0;
     }
@@ -385,16 +387,22 @@ int bench_run(const char *model_dir, const struct bench_options *o, FILE *out, s
     }
     fprintf(out, "prefill   %8.1f ms  %8.1f GFLOP/s  %8.0f tokens/s (%d tokens)\n", b.prefill_ms,
             b.prefill_gflops, b.prefill_tokens_s, b.n_prompt);
-    fprintf(out, "decode    %8.1f ms  %8.1f GB/s     %8.1f tokens/s (%d tokens), %.0f %% of reading alone\n",
-            b.decode_ms, b.decode_gb_s, b.decode_tokens_s, b.n_generated, 100 * b.decode_share);
+    fprintf(
+        out,
+        "decode    %8.1f ms  %8.1f GB/s     %8.1f tokens/s (%d tokens), %.0f %% of reading alone\n",
+        b.decode_ms, b.decode_gb_s, b.decode_tokens_s, b.n_generated, 100 * b.decode_share);
     if (!o->n_prompt)
-        fprintf(out, "step      %8.1f ms; with another screen %.1f ms (%d of %d prefix tokens computed "
-                "twice); the same again %.1f ms\n", b.step_ms, b.second_ms, b.n_prefix_again,
-                b.n_prefix, b.warm_ms);
-    fprintf(out, "memory    %8.0f MB at most: weights %.0f, keys and values up to %.0f; %.0f %% on 2 MiB "
-            "pages\n", b.peak_mb, (double)i.weight_bytes / 1e6, (double)i.kv_bytes / 1e6,
-            100 * b.on_large_pages);
-    fprintf(out, "machine   %8.0f GFLOP/s in f32, %.0f in bf16, %.0f GOP/s in int8, reads %.1f GB/s\n",
+        fprintf(out,
+                "step      %8.1f ms; with another screen %.1f ms (%d of %d prefix tokens computed "
+                "twice); the same again %.1f ms\n",
+                b.step_ms, b.second_ms, b.n_prefix_again, b.n_prefix, b.warm_ms);
+    fprintf(
+        out,
+        "memory    %8.0f MB at most: weights %.0f, keys and values up to %.0f; %.0f %% on 2 MiB "
+        "pages\n",
+        b.peak_mb, (double)i.weight_bytes / 1e6, (double)i.kv_bytes / 1e6, 100 * b.on_large_pages);
+    fprintf(out,
+            "machine   %8.0f GFLOP/s in f32, %.0f in bf16, %.0f GOP/s in int8, reads %.1f GB/s\n",
             b.machine.f32_gflops, b.machine.bf16_gflops, b.machine.int8_gops, b.machine.read_gb_s);
     return 0;
 }

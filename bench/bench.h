@@ -26,12 +26,14 @@ struct bench_options {
 };
 
 /* Medians of n_runs cold steps (nothing reused), as many second ones (the same words about another
- * screen) and warm ones (a screen that was seen). No tokens are guessed: on nonsense guesses are right. */
+ * screen) and warm ones (a screen that was seen). No tokens are guessed: on nonsense guesses are
+ * right. */
 struct bench_result {
     int w, h;                    /* of the picture the model sees */
     int n_patches, n_prompt, n_visual, n_generated;
     double resize_ms, vision_ms, prefill_ms, decode_ms, step_ms;
-    int n_prefix, n_prefix_again; /* tokens before the picture; of these, computed by the second step too */
+    /* Tokens before the picture; of these, computed by the second step too. */
+    int n_prefix, n_prefix_again;
     double second_ms, warm_ms;
     double prefill_tokens_s;
     double decode_tokens_s;      /* of all but the first token, which comes out of the prompt */

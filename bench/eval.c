@@ -1,6 +1,7 @@
-/* The files of an evaluation, the counts and the table. One section for each way of asking; in it a line
- * for each category, each kind of program and each size of screen, with the interval that holds the true
- * share with 95 % (Wilson's, which is right for few rows and for shares near 0 and 1 too). */
+/* The files of an evaluation, the counts and the table. One section for each way of asking; in it a
+ * line for each category, each kind of program and each size of screen, with the interval that
+ * holds the true share with 95 % (Wilson's, which is right for few rows and for shares near 0 and 1
+ * too). */
 #include "bench/eval.h"
 #include "bench/eval_row.h"
 #include "base/clock.h"
@@ -218,7 +219,8 @@ static json_t *category_json(const struct category *c)
 {
     double low, high;
     interval(c, &low, &high);
-    return json_pack("{s:i, s:i, s:f, s:f}", "n", c->n, "right", c->right, "low", low, "high", high);
+    return json_pack("{s:i, s:i, s:f, s:f}", "n", c->n, "right", c->right, "low", low, "high",
+                     high);
 }
 
 static void put_json(struct eval *e, double seconds)

@@ -1,5 +1,5 @@
-/* How well a model sees: the share of targets it hits, of next steps it gets right and of questions it
- * answers, over a committed set of screens of real programs. */
+/* How well a model sees: the share of targets it hits, of next steps it gets right and of questions
+ * it answers, over a committed set of screens of real programs. */
 #ifndef DESKHAND_BENCH_EVAL_H
 #define DESKHAND_BENCH_EVAL_H
 
@@ -27,11 +27,12 @@ struct eval_options {
  * nothing. Scored as the benchmarks do: the answer's point, or its box's centre, inside the box.
  *
  * A .jsonl file has a row a line, of two kinds (in pixels of the picture, as above):
- * {"img_filename", "goal", "history": [ACTION...], "expect": {"action", "bbox"?, "focused"?, "text"?,
- * "keys"?}, ...}: the next step of a task, right when kind, point, text and keys are; "expect" may be a
- * list of such, one of which must be met. With "focused" an input without a point is right too.
- * {"img_filename", "question", "answers": [TEXT...], ...}: right when the reply is one of them, letter
- * case and a full stop aside.
+ * {"img_filename", "goal", "history": [ACTION...], "expect": {"action", "bbox"?, "focused"?,
+ * "text"?, "keys"?}, ...}: the next step of a task, right when kind, point, text and keys are;
+ * "expect" may be a list of such, one of which must be met. With "focused" an input without a point
+ * is right too.
+ * {"img_filename", "question", "answers": [TEXT...], ...}: right when the reply is one of them,
+ * letter case and a full stop aside.
  *
  * Pictures are PNG files beside the file or in the folder "images" there. "window": [x, y, w, h] is
  * where the window with the focus is: a picture larger than the checkpoint was trained on is cut to

@@ -1,6 +1,6 @@
-/* Asks the model about one row with the same prompts, grammars, parser and mapping as the daemon, and says
- * what of the answer is right. A row's coordinates are pixels of its picture; what the model saw may be
- * a part of it, scaled, so every point passes through vision/place.c both ways. */
+/* Asks the model about one row with the same prompts, grammars, parser and mapping as the daemon,
+ * and says what of the answer is right. A row's coordinates are pixels of its picture; what the
+ * model saw may be a part of it, scaled, so every point passes through vision/place.c both ways. */
 #include "bench/eval_row.h"
 #include "actions/action.h"
 #include "actions/grammar.h"
@@ -61,8 +61,8 @@ static int read_numbers(const struct eval_row *r, const json_t *list, const char
         json_t *v = json_array_get(list, i);
         if (json_array_size(list) != n || !json_is_number(v) ||
             !(fabs(json_number_value(v)) <= SIDE_MAX))
-            return err_set(err, -EINVAL, "row %zu: %s must be %s numbers of at most %d%s", r->number,
-                           name, n == 2 ? "two" : "four", SIDE_MAX,
+            return err_set(err, -EINVAL, "row %zu: %s must be %s numbers of at most %d%s",
+                           r->number, name, n == 2 ? "two" : "four", SIDE_MAX,
                            strcmp(name, "bbox") == 0 ? ", or null" : "");
         ret[i] = json_number_value(v);
     }

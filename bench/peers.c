@@ -1,8 +1,9 @@
-/* Takes turns: Deskhand in a child process of its own, then llama.cpp's and ik_llama.cpp's programs on the
- * same file, with as many threads. Every number of Deskhand comes from bench_measure(), theirs from what
- * their programs print about themselves: llama-bench (reading, writing) and llama-mtmd-cli (the vision
- * tower). Loading counts for nobody. A step of theirs is the tower's time, and that of a prompt and a
- * reply of as many tokens as ours; cutting the screenshot counts only for ours. */
+/* Takes turns: Deskhand in a child process of its own, then llama.cpp's and ik_llama.cpp's programs
+ * on the same file, with as many threads. Every number of Deskhand comes from bench_measure(),
+ * theirs from what their programs print about themselves: llama-bench (reading, writing) and
+ * llama-mtmd-cli (the vision tower). Loading counts for nobody. A step of theirs is the tower's
+ * time, and that of a prompt and a reply of as many tokens as ours; cutting the screenshot counts
+ * only for ours. */
 #include "bench/peers.h"
 
 #include "base/file.h"
@@ -122,10 +123,10 @@ static int their_tower(struct peers *p, const char *bin, const char *file, const
     AUTO(str_done) struct str text = {0};
     char threads[16];
     snprintf(threads, sizeof(threads), "%d", n_threads);
-    char *argv[] = {program, (char *)"-m", (char *)file, (char *)"--mmproj", mmproj, (char *)"--image",
-                    p->picture, (char *)"-p", (char *)"x", (char *)"-n", (char *)"1", (char *)"-t",
-                    threads, (char *)"-c", (char *)"4096", (char *)"--no-warmup",
-                    (char *)"--chat-template", (char *)"chatml", NULL};
+    char *argv[] = {program, (char *)"-m", (char *)file, (char *)"--mmproj", mmproj,
+                    (char *)"--image", p->picture, (char *)"-p", (char *)"x", (char *)"-n",
+                    (char *)"1", (char *)"-t", threads, (char *)"-c", (char *)"4096",
+                    (char *)"--no-warmup", (char *)"--chat-template", (char *)"chatml", NULL};
     int r = run_program(argv, &text, err);
     for (size_t i = 0; i < N_ELEMENTS(words) && r == 0; i++) {
         double ms = peers_parse(str_cstr(&text), words[i]);
@@ -193,7 +194,8 @@ static int measure_ours(const struct peers_options *o, const struct row *row, co
     }
     close(fd[1]);
     while (pid > 0 && n < sizeof(*ret) &&
-           ((got = read(fd[0], (char *)ret + n, sizeof(*ret) - n)) > 0 || (got < 0 && errno == EINTR)))
+           ((got = read(fd[0], (char *)ret + n, sizeof(*ret) - n)) > 0 ||
+            (got < 0 && errno == EINTR)))
         n += got > 0 ? (size_t)got : 0;
     close(fd[0]);
     if (pid > 0)
@@ -201,8 +203,8 @@ static int measure_ours(const struct peers_options *o, const struct row *row, co
     if (n < sizeof(*ret))
         return err_set(err, -EIO, "The measurement of \"%s\" ended early.", row->name);
     if (ret->rc == 0 && ret->b.n_generated < row->n_reply)
-        return err_set(err, -EIO, "The model ended its turn after %d of %d tokens.", ret->b.n_generated,
-                       row->n_reply);
+        return err_set(err, -EIO, "The model ended its turn after %d of %d tokens.",
+                       ret->b.n_generated, row->n_reply);
     return ret->rc < 0 ? err_set(err, ret->rc, "%s", ret->err.text) : 0;
 }
 
@@ -260,8 +262,8 @@ static void put_share(FILE *out, const struct row *row, const struct ours *u)
     else if (row->kind == READ)
         fprintf(out, "%.0f of %.0f GOP/s", u->b.prefill_gflops, peak);
     else if (row->kind == WRITE)
-        fprintf(out, "%.1f of %.1f GB/s, %.0f %%; %.0f %% on 2 MiB pages", u->b.decode_gb_s, m->read_gb_s,
-                100 * u->b.decode_share, 100 * u->b.on_large_pages);
+        fprintf(out, "%.1f of %.1f GB/s, %.0f %%; %.0f %% on 2 MiB pages", u->b.decode_gb_s,
+                m->read_gb_s, 100 * u->b.decode_share, 100 * u->b.on_large_pages);
     else
         fprintf(out, "vision %.2f, prompt %.2f, reply %.2f s", u->b.vision_ms / 1e3,
                 u->b.prefill_ms / 1e3, u->b.decode_ms / 1e3);
@@ -291,13 +293,17 @@ static void put_row(const struct peers *p, const struct row *row, const struct o
     put_share(out, row, u);
     fprintf(out, " |\n");
     if (row->kind == STEP)
-        fprintf(out, "| second step, same words, other screen | %.2f s, %d of %d prefix tokens computed twice |\n"
-                "| peak memory | %.0f MB = weights %.0f + keys and values of %d tokens %.0f + %.0f |\n",
-                u->b.second_ms / 1e3, u->b.n_prefix_again, u->b.n_prefix, u->b.peak_mb,
-                (double)u->info.weight_bytes / 1e6, u->b.n_prompt + u->b.n_generated,
-                (double)u->info.kv_bytes / 1e6 / u->info.n_ctx * (u->b.n_prompt + u->b.n_generated),
-                u->b.peak_mb - (double)u->info.weight_bytes / 1e6 -
-                    (double)u->info.kv_bytes / 1e6 / u->info.n_ctx * (u->b.n_prompt + u->b.n_generated));
+        fprintf(
+            out,
+            "| second step, same words, other screen | %.2f s, %d of %d prefix tokens computed "
+            "twice |\n"
+            "| peak memory | %.0f MB = weights %.0f + keys and values of %d tokens %.0f + %.0f |\n",
+            u->b.second_ms / 1e3, u->b.n_prefix_again, u->b.n_prefix, u->b.peak_mb,
+            (double)u->info.weight_bytes / 1e6, u->b.n_prompt + u->b.n_generated,
+            (double)u->info.kv_bytes / 1e6 / u->info.n_ctx * (u->b.n_prompt + u->b.n_generated),
+            u->b.peak_mb - (double)u->info.weight_bytes / 1e6 -
+                (double)u->info.kv_bytes / 1e6 / u->info.n_ctx *
+                    (u->b.n_prompt + u->b.n_generated));
     fflush(out);
 }
 
@@ -318,7 +324,8 @@ static int run_row(struct peers *p, const struct row *row, struct err *err)
         if ((r = measure_ours(p->o, row, file, &u, err)) < 0)
             return r;
         us[i] = our_seconds(row, &u);
-        if ((r = their_seconds(p, false, row, file, u.info.n_threads, &llama[i], err)) == 0 && p->o->ik)
+        if ((r = their_seconds(p, false, row, file, u.info.n_threads, &llama[i], err)) == 0 &&
+            p->o->ik)
             r = their_seconds(p, true, row, file, u.info.n_threads, &ik[i], err);
     }
     if (r == 0)
@@ -355,10 +362,15 @@ static int put_head(struct peers *p, struct err *err)
     if (r < 0 || p->o->json)
         return r;
     b->measure(b, &m);
-    fprintf(p->out, "%d threads reach %.0f GFLOP/s in f32, %.0f in bf16, %.0f GOP/s in int8, and read memory "
-            "at %.1f GB/s.\nMedians of %d.\n\n", b->n_threads, m.f32_gflops, m.bf16_gflops, m.int8_gops,
-            m.read_gb_s, p->o->n_rounds ? p->o->n_rounds : 3);
-    fprintf(p->out, "| what | Deskhand | llama.cpp | ratio |%s goal | of the machine |\n|---|---|---|---|%s---|---|\n",
+    fprintf(
+        p->out,
+        "%d threads reach %.0f GFLOP/s in f32, %.0f in bf16, %.0f GOP/s in int8, and read memory "
+        "at %.1f GB/s.\nMedians of %d.\n\n",
+        b->n_threads, m.f32_gflops, m.bf16_gflops, m.int8_gops, m.read_gb_s,
+        p->o->n_rounds ? p->o->n_rounds : 3);
+    fprintf(p->out,
+            "| what | Deskhand | llama.cpp | ratio |%s goal | of the machine |\n"
+            "|---|---|---|---|%s---|---|\n",
             p->o->ik ? " ik_llama.cpp | ratio |" : "", p->o->ik ? "---|---|" : "");
     b->close(b);
     return 0;
@@ -370,7 +382,8 @@ int peers_run(const struct peers_options *o, FILE *out, struct err *err)
     int r, n = 0;
 
     if (o->n_rounds < 0 || o->n_rounds > MAX_ROUNDS)
-        return err_set(err, -EINVAL, "%d rounds asked for; expected 1 to %d.", o->n_rounds, MAX_ROUNDS);
+        return err_set(err, -EINVAL, "%d rounds asked for; expected 1 to %d.", o->n_rounds,
+                       MAX_ROUNDS);
     for (size_t i = 0; i < N_ELEMENTS(rows); i++)
         n += !o->rows || str_starts(rows[i].name, o->rows);
     if (n == 0)

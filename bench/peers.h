@@ -20,7 +20,8 @@ struct peers_options {
 /* Rows whose files are not there are left out and said so. */
 int peers_run(const struct peers_options *o, FILE *out, struct err *err);
 
-/* For tests: what one of their programs wrote becomes seconds; negative when there is no number in it. */
+/* For tests: what one of their programs wrote becomes seconds; negative when there is no number in
+ * it. */
 double peers_parse(const char *text, const char *before);
 
 #endif

@@ -1,6 +1,6 @@
-/* ms-swift wants {"messages", "images", "objects"}. Points are not written into the answer: its training
- * scales pictures, and puts the boxes and points of "objects", which are pixels of the picture in the
- * file, where the answer says <bbox>. */
+/* ms-swift wants {"messages", "images", "objects"}. Points are not written into the answer: its
+ * training scales pictures, and puts the boxes and points of "objects", which are pixels of the
+ * picture in the file, where the answer says <bbox>. */
 #include "bench/swift.h"
 #include "actions/action.h"
 #include "agent/prompt.h"
@@ -107,8 +107,9 @@ json_t *swift_row(const json_t *task, size_t i, const char *image, struct err *e
         err_set(err, -EINVAL, "step %zu has a text with <image> or <bbox> in it", i + 1);
         return NULL;
     }
-    json_t *row = json_pack("{s:[{s:s, s:s}, {s:s, s:s}], s:[s]}", "messages", "role", "user",
-                            "content", asked, "role", "assistant", "content", said, "images", image);
+    json_t *row =
+        json_pack("{s:[{s:s, s:s}, {s:s, s:s}], s:[s]}", "messages", "role", "user", "content",
+                  asked, "role", "assistant", "content", said, "images", image);
     if (row && json_array_size(points))
         json_object_set_new(row, "objects",
                             json_pack("{s:[], s:O, s:s}", "ref", "bbox", points, "bbox_type",

@@ -198,12 +198,15 @@ void cli_usage(FILE *out, const struct command *cmd)
                      commands[i].arg ? commands[i].arg : "");
             fprintf(out, "  %-18s %s\n", left, commands[i].summary);
         }
-        fprintf(out, "\ndeskhand help COMMAND lists its options. Exit codes: 0 done, 1 failed, "
-                     "2 usage, 3 unreachable,\n4 refused, 5 needs a person, 6 stopped, 7 budget used up.\n");
+        fprintf(
+            out,
+            "\ndeskhand help COMMAND lists its options. Exit codes: 0 done, 1 failed, "
+            "2 usage, 3 unreachable,\n4 refused, 5 needs a person, 6 stopped, 7 budget used up.\n");
         return;
     }
     fprintf(out, "usage: deskhand %s%s%s%s\n\n%s\n", cmd->name,
-            cmd->options[0] ? " [OPTION]..." : "", cmd->arg ? " " : "", cmd->arg ? cmd->arg : "", cmd->summary);
+            cmd->options[0] ? " [OPTION]..." : "", cmd->arg ? " " : "", cmd->arg ? cmd->arg : "",
+            cmd->summary);
     for (int i = 0; i < n_commands; i++) {
         char left[64];
         size_t n = strlen(cmd->name);

@@ -1,6 +1,6 @@
-/* deskhand bench and deskhand eval: how fast the engine is here, and how well its model points. The only
- * commands that open a model themselves, because a number measured through a busy daemon would mean
- * nothing. */
+/* deskhand bench and deskhand eval: how fast the engine is here, and how well its model points. The
+ * only commands that open a model themselves, because a number measured through a busy daemon would
+ * mean nothing. */
 #include "client/cli.h"
 
 #include "bench/bench.h"

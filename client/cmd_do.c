@@ -1,6 +1,7 @@
 /* deskhand do: starts a task and stays until it ends. Three things can come meanwhile: a
  * notification, Ctrl+C (asks the daemon to stop and waits for it to say so; a second one leaves),
- * and an answer on the terminal to "approve?". All three end the same wait, so none blocks another. */
+ * and an answer on the terminal to "approve?". All three end the same wait, so none blocks
+ * another. */
 #include "client/cli.h"
 
 #include "base/clock.h"
@@ -231,8 +232,8 @@ int cmd_do(const struct cli *c)
     if (rc == 0)
         rc = follow(&d);
     if (d.over && c->json) {
-        json_t *j = json_pack("{s:{s:I, s:s, s:s, s:s, s:i}}", "result", "task",
-                              (json_int_t)d.task, "state", d.state, "code", d.code, "reason", d.reason, "exit", rc);
+        json_t *j = json_pack("{s:{s:I, s:s, s:s, s:s, s:i}}", "result", "task", (json_int_t)d.task,
+                              "state", d.state, "code", d.code, "reason", d.reason, "exit", rc);
         cli_put_json(stdout, j);
         json_decref(j);
     }

@@ -111,8 +111,9 @@ static void check_display(struct doctor *d, const char *name)
     const char *shown = name ? name : getenv("DISPLAY");
     int n;
     if (getenv("WAYLAND_DISPLAY"))
-        doctor_add(d, DOCTOR_WARN, "session", "this is a Wayland session: only X11 (XWayland) "
-                                              "windows can be seen and driven; log in to an X11 session");
+        doctor_add(d, DOCTOR_WARN, "session",
+                   "this is a Wayland session: only X11 (XWayland) "
+                   "windows can be seen and driven; log in to an X11 session");
     if (!shown || !shown[0]) {
         doctor_add(d, DOCTOR_FAIL, "display", "DISPLAY is not set: run inside an X session or give "
                                               "--display");
@@ -153,17 +154,21 @@ void doctor_model(struct doctor *d, const char *path)
     struct err err = {0};
     json_t *j;
     if (tool_info(path, NULL, &j, &err) < 0) {
-        doctor_add(d, DOCTOR_FAIL, "model", "%s: give --model a MiMo-VL folder or a GGUF file", err.text);
+        doctor_add(d, DOCTOR_FAIL, "model", "%s: give --model a MiMo-VL folder or a GGUF file",
+                   err.text);
         return;
     }
-    double mb = (double)json_integer_value(json_object_get(j, "bytes")) / 1e6, left = available_mb();
+    double mb = (double)json_integer_value(json_object_get(j, "bytes")) / 1e6,
+           left = available_mb();
     bool sees = json_object_get(json_object_get(j, "config"), "vision") != NULL;
     const char *kind = cli_text(j, "kind");
     if (!sees)
-        doctor_add(d, DOCTOR_FAIL, "model", "%s reads no pictures: put the mmproj file beside it", path);
+        doctor_add(d, DOCTOR_FAIL, "model", "%s reads no pictures: put the mmproj file beside it",
+                   path);
     else if (left > 0 && mb > left)
-        doctor_add(d, DOCTOR_WARN, "model", "%s, %s, has %.0f MB of weights; %.0f MB of memory are free",
-                   path, kind, mb, left);
+        doctor_add(d, DOCTOR_WARN, "model",
+                   "%s, %s, has %.0f MB of weights; %.0f MB of memory are free", path, kind, mb,
+                   left);
     else
         doctor_add(d, DOCTOR_OK, "model", "%s, %s, %.0f MB of weights", path, kind, mb);
     json_decref(j);

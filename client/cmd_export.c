@@ -1,6 +1,6 @@
-/* deskhand export --swift DIR: the steps of the history that did what they should, as a training set in
- * ms-swift's layout: train.jsonl and the pictures that the model saw. tools/nano/finetune.py and ms-swift
- * read it; deskhand model perplexity measures on it. */
+/* deskhand export --swift DIR: the steps of the history that did what they should, as a training
+ * set in ms-swift's layout: train.jsonl and the pictures that the model saw. tools/nano/finetune.py
+ * and ms-swift read it; deskhand model perplexity measures on it. */
 #include "client/cli.h"
 
 #include "base/file.h"
@@ -79,7 +79,8 @@ static int add_task(struct rpc *r, struct export *x, long number, struct err *er
 static int add_history(struct rpc *r, struct export *x, long limit, struct err *err)
 {
     json_t *result = NULL, *t;
-    int code, rc = rpc_call(r, "history", json_pack("{s:I}", "limit", (json_int_t)(limit ? limit : TASKS_MAX)),
+    int code, rc = rpc_call(r, "history",
+                            json_pack("{s:I}", "limit", (json_int_t)(limit ? limit : TASKS_MAX)),
                             REPLY_US, &result, &code, err);
     if (rc < 0)
         return rc;

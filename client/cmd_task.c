@@ -1,5 +1,5 @@
-/* The short commands about tasks and the daemon: stop, pause, resume, reload, shutdown, status, history,
- * show, dashboard. None starts a daemon, except dashboard, which is how one begins. */
+/* The short commands about tasks and the daemon: stop, pause, resume, reload, shutdown, status,
+ * history, show, dashboard. None starts a daemon, except dashboard, which is how one begins. */
 #include "client/cli.h"
 #include "client/progress.h"
 

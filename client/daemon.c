@@ -137,8 +137,9 @@ int cli_connect(const struct cli *c, bool start, struct rpc *ret)
     int rc = try_open(ret, &err);
     if (rc == 0) {
         if (c->model || c->lora || c->policy || c->display || c->threads)
-            fputs("deskhand: a daemon runs already: --model, --lora, --display, --policy and --threads "
-                  "are not used\n", stderr);
+            fputs("deskhand: a daemon runs already: --model, --lora, --display, --policy and "
+                  "--threads are not used\n",
+                  stderr);
         return 0;
     }
     bool absent = rc == -ENOENT || rc == -ECONNREFUSED;

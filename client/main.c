@@ -1,6 +1,6 @@
-/* `deskhand`: finds the row of commands.c, parses its options, runs it. Everything it can do is asked
- * of the daemon over docs/protocol.md; this program holds no model and touches no window (doctor
- * only looks). */
+/* `deskhand`: finds the row of commands.c, parses its options, runs it. Everything it can do is
+ * asked of the daemon over docs/protocol.md; this program holds no model and touches no window
+ * (doctor only looks). */
 #include "client/cli.h"
 
 #include <signal.h>

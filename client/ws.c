@@ -1,9 +1,10 @@
 /* A websocket client of the size the protocol needs: text messages, fragments, ping, close.
  *
  * The socket is non-blocking and every wait is a poll with a deadline that also watches the
- * caller's wake descriptors, so that Ctrl+C and an answer on the terminal get through between two messages.
- * What comes in is hostile until checked: masked frames, reserved bits, oversized or fragmented
- * control frames and messages beyond WS_MAX_MESSAGE close the connection with a sentence. */
+ * caller's wake descriptors, so that Ctrl+C and an answer on the terminal get through between two
+ * messages. What comes in is hostile until checked: masked frames, reserved bits, oversized or
+ * fragmented control frames and messages beyond WS_MAX_MESSAGE close the connection with a
+ * sentence. */
 #include "client/ws.h"
 
 #include "base/clock.h"

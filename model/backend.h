@@ -1,7 +1,7 @@
 /* What the plan of the network (vit.c, merger.c, lm.c) asks of a machine: a table of operations on
- * f32 activations. A row is one token; every matrix product accumulates in f32, and in the precision
- * "bf16" its two sides are rounded to bf16 first. How a weight lies in memory is the backend's
- * business: the plan only holds `struct weight`.
+ * f32 activations. A row is one token; every matrix product accumulates in f32, and in the
+ * precision "bf16" its two sides are rounded to bf16 first. How a weight lies in memory is the
+ * backend's business: the plan only holds `struct weight`.
  *
  * Results do not depend on the number of threads. One thread at a time calls into a backend. */
 #ifndef DESKHAND_MODEL_BACKEND_H
@@ -22,8 +22,8 @@ enum weight_kind { WEIGHT_F32, WEIGHT_BF16, WEIGHT_INT8, WEIGHT_INT4 };
 /* Rows of a matrix in the checkpoint, [n_out, n_in], not owned. */
 struct weight_part {
     const void *data;
-    /* Any but TENSOR_OTHER; n_in is a multiple of its block. Packed only when all parts are, as pack_as
-     * says, and all but the last have a multiple of 32 rows. */
+    /* Any but TENSOR_OTHER; n_in is a multiple of its block. Packed only when all parts are, as
+     * pack_as says, and all but the last have a multiple of 32 rows. */
     enum tensor_dtype dtype;
     int n_out;
 };
@@ -72,8 +72,8 @@ struct attend {
     int base;
 };
 
-/* What this machine could do with all threads: multiplications and additions in registers (0: it has
- * no instruction for them), and reading memory on the pages that weights get. */
+/* What this machine could do with all threads: multiplications and additions in registers (0: it
+ * has no instruction for them), and reading memory on the pages that weights get. */
 struct backend_peaks {
     double f32_gflops, bf16_gflops, int8_gops, read_gb_s;
 };
@@ -81,8 +81,8 @@ struct backend_peaks {
 struct backend {
     const char *name;
     int n_threads;
-    /* How weight_pack() stores from now on: WEIGHT_INT8 or WEIGHT_INT4 (model/quant.h), anything else:
-     * as the precision wants it. */
+    /* How weight_pack() stores from now on: WEIGHT_INT8 or WEIGHT_INT4 (model/quant.h), anything
+     * else: as the precision wants it. */
     enum weight_kind pack_as;
 
     void (*close)(struct backend *b);
@@ -91,22 +91,25 @@ struct backend {
                         const float *bias, struct weight *ret);
     void (*weight_done)(struct backend *b, struct weight *w);
     void (*kv_alloc)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
-    /* The same in half the memory: each row of a head rounded to int8 with a scale of its own. NULL where
-     * the backend has no such thing. */
-    void (*kv_alloc_int8)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
-    /* A store of bytes, less exact and about twice as fast: filled by one kv_put() at position 0 and asked
-     * without `causal`. False where the backend has no such thing. */
-    bool (*kv_alloc_bytes)(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
+    /* The same in half the memory: each row of a head rounded to int8 with a scale of its own. NULL
+     * where the backend has no such thing. */
+    void (*kv_alloc_int8)(struct backend *b, int n_head, int d_head, int n_cap,
+                          struct kv_store *ret);
+    /* A store of bytes, less exact and about twice as fast: filled by one kv_put() at position 0
+     * and asked without `causal`. False where the backend has no such thing. */
+    bool (*kv_alloc_bytes)(struct backend *b, int n_head, int d_head, int n_cap,
+                           struct kv_store *ret);
     void (*kv_done)(struct backend *b, struct kv_store *kv);
 
     /* out [n, ld_out] = (add ? out : 0) + x [n, w->n_in] W^T + bias. Of up to BACKEND_FEW_ROWS rows
      * each gets the numbers it has alone, to the bit: guessed tokens and batches rely on it. */
     void (*linear)(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                    float *out, size_t ld_out, bool add);
-    /* out [n, n_out / 2] = silu(a) * b, where a and b are the two halves of linear()'s result, which is
-     * never written. False, and nothing done, when the backend has no such way for this weight. */
-    bool (*linear_gated)(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
-                         float *out, size_t ld_out);
+    /* out [n, n_out / 2] = silu(a) * b, where a and b are the two halves of linear()'s result,
+     * which is never written. False, and nothing done, when the backend has no such way for this
+     * weight. */
+    bool (*linear_gated)(struct backend *b, const struct weight *w, const float *x, size_t ld_x,
+                         int n, float *out, size_t ld_out);
     /* out = x / sqrt(mean(x^2) + eps) * w, rows of d; out may be x */
     void (*rms_norm)(struct backend *b, const float *x, const float *w, int n, int d, float eps,
                      float *out);

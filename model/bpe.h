@@ -17,8 +17,8 @@ int bpe_open_ranks(const char *path, struct bpe **ret, struct err *err);
 /* From the metadata of a GGUF file. */
 struct gguf;
 int bpe_open_gguf(const struct gguf *g, struct bpe **ret, struct err *err);
-/* The other way: the keys of a tokenizer, n_tokens ids in all, more than there are if need be. -ENOTSUP
- * when it does not cut text as Qwen2's does. */
+/* The other way: the keys of a tokenizer, n_tokens ids in all, more than there are if need be.
+ * -ENOTSUP when it does not cut text as Qwen2's does. */
 struct gguf_out;
 int bpe_write_gguf(const struct bpe *b, int n_tokens, struct gguf_out *w, struct err *err);
 void bpe_close(struct bpe *b);

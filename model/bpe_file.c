@@ -2,7 +2,8 @@
  *
  * Token strings are kept as bytes; the printable alphabet of tokenizer.json is undone while
  * reading. What this engine would read otherwise than the reference (another normalizer, another
- * way to split, added tokens that eat spaces) is refused by its name, because wrong ids are silent. */
+ * way to split, added tokens that eat spaces) is refused by its name, because wrong ids are
+ * silent. */
 #include "model/bpe.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -36,7 +37,8 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
     if (!json_is_array(merges))
         return err_set(err, -EINVAL, "%s has no list model.merges", path);
     if (n > BPE_TOKENS_MAX)
-        return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n, BPE_TOKENS_MAX);
+        return err_set(err, -EINVAL, "%s has %zu merges, at most %d are taken", path, n,
+                       BPE_TOKENS_MAX);
     bpe_new_merges(b, n);
     AUTO(str_done) struct str l = {0}, r = {0}, both = {0};
     for (size_t i = 0; i < n; i++) {
@@ -65,10 +67,11 @@ static int read_merges(struct bpe *b, json_t *vocab, json_t *merges, const char 
         json_t *x = json_object_get(vocab, str_cstr(&l)), *y = json_object_get(vocab, str_cstr(&r));
         json_t *z = json_object_get(vocab, str_cstr(&both));
         if (!l.n || !r.n || !x || !y || !z)
-            return err_set(err, -EINVAL, "%s: merge %zu does not name tokens of the vocabulary", path,
-                           i);
-        bpe_add_merge(b, (struct merge){(int32_t)json_integer_value(x), (int32_t)json_integer_value(y),
-                                    (int32_t)json_integer_value(z), (int32_t)i});
+            return err_set(err, -EINVAL, "%s: merge %zu does not name tokens of the vocabulary",
+                           path, i);
+        bpe_add_merge(b,
+                      (struct merge){(int32_t)json_integer_value(x), (int32_t)json_integer_value(y),
+                                     (int32_t)json_integer_value(z), (int32_t)i});
     }
     return 0;
 }
@@ -143,9 +146,10 @@ static int read_added(struct bpe *b, json_t *row, size_t i, const char *path, st
                            path, text, flags[k]);
     json_t *id = json_object_get(row, "id");
     size_t n;
-    const char *other = json_is_integer(id) ? bpe_token(b, (int32_t)CLAMP(json_integer_value(id), -1,
-                                                                          BPE_TOKENS_MAX), &n)
-                                            : NULL;
+    const char *other =
+        json_is_integer(id)
+            ? bpe_token(b, (int32_t)CLAMP(json_integer_value(id), -1, BPE_TOKENS_MAX), &n)
+            : NULL;
     if (other && strcmp(other, text) != 0)
         return err_set(err, -EINVAL, "%s: added token %.40s has the id %lld of another token", path,
                        text, (long long)json_integer_value(id));
@@ -167,7 +171,8 @@ static int read_file(struct bpe *b, json_t *root, const char *path, struct err *
     {
         struct token t = {0};
         if (bpe_decode_letters(key, strlen(key), &t.s, &t.n) < 0)
-            return err_set(err, -EINVAL, "%s: token \"%.40s\" is not in the byte alphabet", path, key);
+            return err_set(err, -EINVAL, "%s: token \"%.40s\" is not in the byte alphabet", path,
+                           key);
         size_t n;
         json_int_t i = json_integer_value(value);
         if (i > 0 && i < b->n_tokens && bpe_token(b, (int32_t)i, &n)) {
@@ -220,7 +225,8 @@ static int read_flags(struct bpe *b, const char *dir, struct err *err)
     json_t *row;
     json_object_foreach(json_object_get(root, "added_tokens_decoder"), id, row)
     {
-        json_t *content = json_object_get(row, "content"), *special = json_object_get(row, "special");
+        json_t *content = json_object_get(row, "content"),
+               *special = json_object_get(row, "special");
         char *end;
         long i = strtol(id, &end, 10);
         if (*end || i < 0 || i >= b->n_tokens || !json_is_boolean(special) ||

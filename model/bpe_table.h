@@ -46,8 +46,8 @@ static inline size_t bpe_slot(const struct bpe *b, int32_t left, int32_t right)
 #define BPE_TOKENS_MAX (1 << 22)
 
 /* How Qwen cuts text into pieces. */
-#define BPE_QWEN_REGEX                                                                                 \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"                               \
+#define BPE_QWEN_REGEX                                                                             \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"                           \
     " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 /* From the printable alphabet of tokenizer.json to bytes, heap; -EINVAL for a letter outside it. */
@@ -60,8 +60,8 @@ void bpe_add_merge(struct bpe *b, struct merge m);             /* the first of a
 
 /* After the last token. */
 void bpe_list_added(struct bpe *b);
-/* Small vocabularies leave out bytes that ordinary text does not have (SmolLM2's: 21 of them); these
- * bytes are then left out of a text too, as llama.cpp and tokenizers do. */
+/* Small vocabularies leave out bytes that ordinary text does not have (SmolLM2's: 21 of them);
+ * these bytes are then left out of a text too, as llama.cpp and tokenizers do. */
 int bpe_check_bytes(const struct bpe *b, const char *path, struct err *err);
 int bpe_compile(struct bpe *b, const char *regex, const char *path, struct err *err);
 

@@ -68,8 +68,8 @@ static void image(struct builder *b, const struct patches *p, bool is_video)
     control(b, b->vision_start);
     if (b->rc == 0 && n > (size_t)MAX(b->n_ctx - b->n, 0))
         b->rc = err_set(b->err, -E2BIG,
-                        "%d tokens of prompt and a picture of %zu; the model's context is %d", b->n, n,
-                        b->n_ctx);
+                        "%d tokens of prompt and a picture of %zu; the model's context is %d", b->n,
+                        n, b->n_ctx);
     if (b->rc < 0)
         return;
     b->images = mem_realloc(b->images, (size_t)(b->n_images + 1) * sizeof *b->images);
@@ -136,8 +136,8 @@ int chat_build(const struct bpe *bpe, const struct vlm_config *c, const struct v
         const struct vlm_message *m = &r->messages[i];
         if (!is_role(m->role)) {
             b.rc = err_set(err, -EINVAL,
-                           "message %d has the role \"%.40s\"; expected system, user or assistant", i,
-                           m->role ? m->role : "");
+                           "message %d has the role \"%.40s\"; expected system, user or assistant",
+                           i, m->role ? m->role : "");
             break;
         }
         control(&b, b.im_start);

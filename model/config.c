@@ -84,10 +84,11 @@ static void read_text(struct vlm_config *c, struct reader *r)
     if (r->rc < 0)
         return;
     if (!get(r, "head_dim") && c->d_model % c->n_heads) {
-        r->rc = err_set(r->err, -EINVAL,
-                        "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no "
-                        "head_dim",
-                        r->where, c->d_model, c->n_heads);
+        r->rc =
+            err_set(r->err, -EINVAL,
+                    "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no "
+                    "head_dim",
+                    r->where, c->d_model, c->n_heads);
         return;
     }
     c->d_head = integer(r, "head_dim", 2, 1024, c->d_model / c->n_heads);
@@ -165,13 +166,15 @@ static void read_vision(struct vlm_config *c, struct reader *r)
                         "%s: hidden_size %d over num_heads %d must be a multiple of 4", r->where,
                         c->vit.d_model, c->vit.n_heads);
     else if (c->vit.window_size % (c->vit.patch_size * c->vit.merge_size))
-        r->rc = err_set(r->err, -EINVAL, "%s: window_size %d is no multiple of patch times merge, %d",
-                        r->where, c->vit.window_size, c->vit.patch_size * c->vit.merge_size);
+        r->rc =
+            err_set(r->err, -EINVAL, "%s: window_size %d is no multiple of patch times merge, %d",
+                    r->where, c->vit.window_size, c->vit.patch_size * c->vit.merge_size);
     if (r->rc < 0)
         return;
     json_t *full = get(r, "fullatt_block_indexes");
     if (!json_is_array(full) || json_array_size(full) > N_ELEMENTS(c->vit.full)) {
-        r->rc = err_set(r->err, -EINVAL, "%s lacks fullatt_block_indexes, a list of layers", r->where);
+        r->rc =
+            err_set(r->err, -EINVAL, "%s lacks fullatt_block_indexes, a list of layers", r->where);
         return;
     }
     size_t i;
@@ -233,11 +236,12 @@ static void read_image(struct vlm_config *c, struct reader *r)
                         r->where, (long long)s->min_pixels, (long long)s->max_pixels);
     else if (s->patch_size != c->vit.patch_size || s->merge_size != c->vit.merge_size ||
              s->temporal_patch_size != c->vit.temporal_patch_size)
-        r->rc = err_set(r->err, -EINVAL,
-                        "%s: patch %d, merge %d, temporal %d differ from the vision model's %d, %d, "
-                        "%d",
-                        r->where, s->patch_size, s->merge_size, s->temporal_patch_size,
-                        c->vit.patch_size, c->vit.merge_size, c->vit.temporal_patch_size);
+        r->rc =
+            err_set(r->err, -EINVAL,
+                    "%s: patch %d, merge %d, temporal %d differ from the vision model's %d, %d, "
+                    "%d",
+                    r->where, s->patch_size, s->merge_size, s->temporal_patch_size,
+                    c->vit.patch_size, c->vit.merge_size, c->vit.temporal_patch_size);
     for (int i = 0; i < 3 && r->rc == 0; i++)
         if (!(s->std[i] > 0))
             r->rc = err_set(r->err, -EINVAL, "%s: image_std[%d] must be positive", r->where, i);

@@ -107,9 +107,9 @@ struct speech {
 };
 /* After the prompt was read; seq and decoder are set. */
 void speech_begin(struct vlm *m, struct speech *s, const struct prompt *p);
-/* Takes tokens from the rows of the last pass [n, n_vocab] (at first the prompt's one row) as far as
- * they were guessed right. 1: ids, with at most max_guess guesses, wait for the next pass; 0: the
- * reply is over. */
+/* Takes tokens from the rows of the last pass [n, n_vocab] (at first the prompt's one row) as far
+ * as they were guessed right. 1: ids, with at most max_guess guesses, wait for the next pass; 0:
+ * the reply is over. */
 int speech_take(struct vlm *m, struct speech *s, float *rows, int max_guess,
                 const atomic_bool *cancel, struct err *err);
 /* One pass for the ids of n speeches, BACKEND_FEW_ROWS together at most; their rows are in

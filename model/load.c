@@ -113,7 +113,8 @@ static int merge_pair(struct load *l, int layer, const struct load_part *part, i
     return lora_merge(&p, name, part->n_out, n_in, *ret, err);
 }
 
-/* Can the backend take the parts' panels as they are? One behind the other they must be panels still. */
+/* Can the backend take the parts' panels as they are? One behind the other they must be panels
+ * still. */
 static bool is_wanted(const struct backend *b, const struct weight_part *w, int n)
 {
     enum tensor_dtype want = b->pack_as == WEIGHT_INT8   ? TENSOR_PACKED8

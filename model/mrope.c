@@ -45,8 +45,8 @@ static float frequency(int j, int d, double theta)
     return 1.0f / powf((float)theta, (float)(2 * j) / (float)d);
 }
 
-/* How far back the same position was, 0: unknown. In a picture the time and the row repeat at once and
- * the column after a row, which saves most of the sines. */
+/* How far back the same position was, 0: unknown. In a picture the time and the row repeat at once
+ * and the column after a row, which saves most of the sines. */
 static int same_before(const int32_t *p, int i)
 {
     int line = 0;
@@ -98,7 +98,8 @@ void mrope_vision_angles(const int *row, const int *col, int n, int d_head, floa
         }
     }
     for (int i = 0; i < n; i++) {
-        float *to_c = ret_cos + (size_t)i * (size_t)half, *to_s = ret_sin + (size_t)i * (size_t)half;
+        float *to_c = ret_cos + (size_t)i * (size_t)half,
+              *to_s = ret_sin + (size_t)i * (size_t)half;
         memcpy(to_c, c + row[i] * quarter, line);
         memcpy(to_c + quarter, c + col[i] * quarter, line);
         memcpy(to_s, s + row[i] * quarter, line);

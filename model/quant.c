@@ -1,6 +1,6 @@
-/* See quant.h. The scale of an int8 block is its largest value over 127. An int4 group first takes the
- * scale that puts its largest value on the end of the range that has one more step, then the scale that
- * fits the rounded values best in least squares, and rounds once more. */
+/* See quant.h. The scale of an int8 block is its largest value over 127. An int4 group first takes
+ * the scale that puts its largest value on the end of the range that has one more step, then the
+ * scale that fits the rounded values best in least squares, and rounds once more. */
 #include "model/quant.h"
 
 #include "base/mem.h"

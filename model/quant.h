@@ -1,15 +1,15 @@
-/* Deskhand's packed weight formats, int8 and int4: what lies in memory and in files that `deskhand model
- * quantize` writes. docs/quantization.md has the same in words.
+/* Deskhand's packed weight formats, int8 and int4: what lies in memory and in files that `deskhand
+ * model quantize` writes. docs/quantization.md has the same in words.
  *
  * A matrix [n_out, n_in] is cut into panels of 32 outputs; the last one is filled with zero rows.
  *
  * int8: a panel is a row of blocks, one for each 256 inputs (the last one shorter), without gaps:
  *     float    scale[32]             of each output in this block
- *     uint8_t  value[n4 / 4][32][4]  128 + q, -127 <= q <= 127; n4: inputs of the block up to a multiple
+ * uint8_t value[n4 / 4][32][4] 128 + q, -127 <= q <= 127; n4: inputs of the block up to a multiple
  *                                    of 4, filled with q = 0.      weight = scale * q
  * int4: a panel is a row of groups, one for each 32 inputs (the last one filled with q = 0):
  *     uint16_t scale[32]             bf16
- *     uint8_t  value[4][32][4]       8 + q, -8 <= q <= 7; input 4 j + t of the group is the low half
+ * uint8_t value[4][32][4] 8 + q, -8 <= q <= 7; input 4 j + t of the group is the low half
  *                                    of value[j][.][t], input 16 + 4 j + t the high half
  *
  * 8.5 and 4.5 bits a weight. Pure functions, any thread. */

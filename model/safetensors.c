@@ -70,8 +70,8 @@ static int read_entry(struct safetensors *s, const struct shard *sh, uint64_t be
         json_t *d = json_array_get(shape, (size_t)i);
         if (!json_is_integer(d) || json_integer_value(d) < 0 ||
             mem_mul(&bytes, bytes, (size_t)json_integer_value(d)))
-            return err_set(err, -EINVAL, "%s: tensor %.80s has an impossible dimension %d", sh->name,
-                           name, i);
+            return err_set(err, -EINVAL, "%s: tensor %.80s has an impossible dimension %d",
+                           sh->name, name, i);
         t.shape[i] = json_integer_value(d);
     }
     json_t *lo = json_array_get(off, 0), *hi = json_array_get(off, 1);
@@ -80,10 +80,11 @@ static int read_entry(struct safetensors *s, const struct shard *sh, uint64_t be
         return err_set(err, -EINVAL, "%s: tensor %.80s has no valid data_offsets", sh->name, name);
     uint64_t from = (uint64_t)json_integer_value(lo), to = (uint64_t)json_integer_value(hi);
     if (to > sh->n - begin)
-        return err_set(err, -EINVAL,
-                       "%s: tensor %.80s ends at byte %llu but the file has %llu bytes of data; it is "
-                       "truncated or its header lies",
-                       sh->name, name, (unsigned long long)to, (unsigned long long)(sh->n - begin));
+        return err_set(
+            err, -EINVAL,
+            "%s: tensor %.80s ends at byte %llu but the file has %llu bytes of data; it is "
+            "truncated or its header lies",
+            sh->name, name, (unsigned long long)to, (unsigned long long)(sh->n - begin));
     if (to - from != bytes)
         return err_set(err, -EINVAL,
                        "%s: tensor %.80s has %llu bytes, its type and shape want %zu", sh->name,
@@ -121,7 +122,8 @@ static int check_coverage(struct safetensors *s, size_t first, const struct shar
             return err_set(err, -EINVAL,
                            "%s: tensor %.80s begins at byte %zu of the data, expected %zu: tensors "
                            "overlap or leave a hole",
-                           sh->name, e->name, (size_t)((const uint8_t *)e->t.data - sh->data - begin),
+                           sh->name, e->name,
+                           (size_t)((const uint8_t *)e->t.data - sh->data - begin),
                            (size_t)(at - sh->data - begin));
         at += e->bytes;
     }
@@ -189,7 +191,8 @@ static int open_index(struct safetensors *s, const char *dir, const char *path, 
         if (rc < 0)
             break;
         if (!name || !*name || strchr(name, '/') || name[0] == '.') {
-            rc = err_set(err, -EINVAL, "%s: the shard of %.80s is not a plain file name", path, key);
+            rc =
+                err_set(err, -EINVAL, "%s: the shard of %.80s is not a plain file name", path, key);
             break;
         }
         bool known = false;

@@ -62,8 +62,8 @@ static int32_t pop(int32_t *heap, int *n, const float *l)
     return top;
 }
 
-int32_t sampler_next(struct sampler *s, const float *logits, bool (*allowed)(void *user, int32_t id),
-                     void *user)
+int32_t sampler_next(struct sampler *s, const float *logits,
+                     bool (*allowed)(void *user, int32_t id), void *user)
 {
     int n = 0;
 

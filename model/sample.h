@@ -17,7 +17,7 @@ void sampler_done(struct sampler *s);
 
 /* `allowed` may be NULL (everything is); it is asked for candidates in order of their logits.
  * Returns -1 when nothing is allowed. Logits that are not finite are never chosen. */
-int32_t sampler_next(struct sampler *s, const float *logits, bool (*allowed)(void *user, int32_t id),
-                     void *user);
+int32_t sampler_next(struct sampler *s, const float *logits,
+                     bool (*allowed)(void *user, int32_t id), void *user);
 
 #endif

@@ -1,6 +1,6 @@
 /* Writing a reply: a pass runs its last token and guesses behind it through the model, and the rows
- * that come out say how many guesses were right. vlm_generate() has one speech, a batch several whose
- * rows share a pass.
+ * that come out say how many guesses were right. vlm_generate() has one speech, a batch several
+ * whose rows share a pass.
  *
  * Guesses cost rows; a pass has as many as change no bit of what each row gives alone. */
 #include "model/engine.h"
@@ -12,8 +12,8 @@
 
 _Static_assert(1 + DRAFT_MAX <= BACKEND_FEW_ROWS, "a guess must change no bit");
 
-/* Without a wish: in bf16 eight rows cost little more than one and guessing halves the time; in f32 it
- * was measured to cost as much as it saves. */
+/* Without a wish: in bf16 eight rows cost little more than one and guessing halves the time; in f32
+ * it was measured to cost as much as it saves. */
 static int default_draft(const struct vlm *m)
 {
     return strcmp(m->b->name, "avx512bf16") == 0 ? DRAFT_MAX : 0;

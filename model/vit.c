@@ -255,11 +255,15 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
         }
         bool in_bytes = v->has_bytes && v->is_full[i];
         before_attention(v, k, b, n, in_bytes);
-        b->attend(b, &(struct attend){
-                         .q = v->qkv, .ld_q = 3 * d, .out = h, .ld_out = d, .n_head = v->n_head,
-                         .scale = 1.0f / sqrtf((float)d_head), .kv = in_bytes ? &v->kv_bytes : &v->kv,
-                         .spans = v->is_full[i] ? w.frames : w.windows,
-                         .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
+        b->attend(b, &(struct attend){.q = v->qkv,
+                                      .ld_q = 3 * d,
+                                      .out = h,
+                                      .ld_out = d,
+                                      .n_head = v->n_head,
+                                      .scale = 1.0f / sqrtf((float)d_head),
+                                      .kv = in_bytes ? &v->kv_bytes : &v->kv,
+                                      .spans = v->is_full[i] ? w.frames : w.windows,
+                                      .n_spans = v->is_full[i] ? w.n_frames : w.n_windows});
         after_attention(v, k, b, n);
     }
     if (r == 0) {

@@ -100,15 +100,19 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     const char *weights = o->weights ? o->weights : source_packed(m->src);
     if (!weights) /* what was small in the file should not become large in memory unasked */
         weights = !o->precision && source_is_quantised(m->src) ? "int8" : "as is";
-    bool is_int4 = strcmp(weights, "int4") == 0, is_packed = is_int4 || strcmp(weights, "int8") == 0;
+    bool is_int4 = strcmp(weights, "int4") == 0,
+         is_packed = is_int4 || strcmp(weights, "int8") == 0;
     if (!is_packed && strcmp(weights, "as is") != 0)
-        return err_set(err, -EINVAL, "Unknown weights \"%s\"; expected as is, int8 or int4.", weights);
+        return err_set(err, -EINVAL, "Unknown weights \"%s\"; expected as is, int8 or int4.",
+                       weights);
     bool kv_int8 = o->kv && strcmp(o->kv, "int8") == 0;
     if (o->kv && !kv_int8 && strcmp(o->kv, "as is") != 0)
-        return err_set(err, -EINVAL, "Unknown way to keep keys and values \"%s\"; expected as is or int8.",
+        return err_set(err, -EINVAL,
+                       "Unknown way to keep keys and values \"%s\"; expected as is or int8.",
                        o->kv);
     if (kv_int8 && !m->b->kv_alloc_int8)
-        return err_set(err, -ENOTSUP, "Keys and values are kept as int8 in the precision bf16 only, and this is "
+        return err_set(err, -ENOTSUP,
+                       "Keys and values are kept as int8 in the precision bf16 only, and this is "
                        "f32.");
     m->b->pack_as = is_packed ? WEIGHT_INT8 : WEIGHT_F32;
     if (c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0)

@@ -32,16 +32,16 @@ struct vlm_adapter {
 struct vlm_options {
     int n_threads;       /* 0: the number of CPUs this process may use */
     const char *backend; /* NULL or "auto": the best of "generic", "avx2", "avx512", "avx512bf16" */
-    /* What the sides of a matrix product are rounded to: "f32" (not at all), "bf16", NULL or "auto":
-     * bf16 where the CPU has it, as the checkpoints themselves are trained in it. */
+    /* What the sides of a matrix product are rounded to: "f32" (not at all), "bf16", NULL or
+     * "auto": bf16 where the CPU has it, as the checkpoints themselves are trained in it. */
     const char *precision;
-    /* How weights are kept: "as is" (in the precision), "int8", "int4" (the language model's; the vision
-     * tower's and the head's as int8). model/quant.h; docs/quantization.md says what it costs. NULL: as they
-     * are in the file; for a GGUF model of quantised types, unless the precision is said, as int8, or as
-     * they are packed there. */
+    /* How weights are kept: "as is" (in the precision), "int8", "int4" (the language model's; the
+     * vision tower's and the head's as int8). model/quant.h; docs/quantization.md says what it
+     * costs. NULL: as they are in the file; for a GGUF model of quantised types, unless the
+     * precision is said, as int8, or as they are packed there. */
     const char *weights;
-    /* How keys and values are kept: "as is" (in the precision), NULL: so, or "int8" (a scale for each row of a
-     * head; half of bf16, which must be the precision). */
+    /* How keys and values are kept: "as is" (in the precision), NULL: so, or "int8" (a scale for
+     * each row of a head; half of bf16, which must be the precision). */
     const char *kv;
     int n_ctx;           /* tokens of KV cache; 0: max_position_embeddings, at most 16384 */
     enum vlm_no_think no_think;
@@ -73,7 +73,8 @@ struct vlm_info {
     size_t kv_bytes;    /* of the keys and values of n_ctx positions */
 };
 void vlm_info(const struct vlm *m, struct vlm_info *ret);
-/* Would a request be served with this adapter? NULL or "": yes. Else -ENOENT, with the names there are. */
+/* Would a request be served with this adapter? NULL or "": yes. Else -ENOENT, with the names there
+ * are. */
 int vlm_check_adapter(const struct vlm *m, const char *name, struct err *err);
 
 /* One message is a list of parts in order; pictures stay owned by the caller and must live until
@@ -113,8 +114,8 @@ struct vlm_request {
     const char *lora; /* an adapter of vlm_options; NULL or "": none */
     float lora_scale; /* of what it adds, 0: 1 */
     enum vlm_think think;
-    /* A "<think>" of more tokens is closed by the engine ("\n</think>\n\n"), then the model goes on.
-     * 0: no limit. Prose without the tag is bounded by max_tokens alone. */
+    /* A "<think>" of more tokens is closed by the engine ("\n</think>\n\n"), then the model goes
+     * on. 0: no limit. Prose without the tag is bounded by max_tokens alone. */
     int max_think_tokens;
     bool logprobs; /* fill reply.tokens */
     /* Tokens guessed ahead from what was said before and checked in one pass; the reply stays the
@@ -160,17 +161,17 @@ void vlm_reply_done(struct vlm_reply *r);
 void vlm_cancel(struct vlm *m);
 
 /* Several requests at once: prompts are read in pieces between the steps of those that write, and a
- * step of all that write is one pass through the weights. Each reply is the one vlm_generate() gives,
- * token for token. One thread at a time uses a batch and its model. */
+ * step of all that write is one pass through the weights. Each reply is the one vlm_generate()
+ * gives, token for token. One thread at a time uses a batch and its model. */
 struct vlm_batch;
 /* Room for `n_seqs` sequences of n_ctx tokens (0: as the model's). */
 int vlm_batch_new(struct vlm *m, int n_seqs, int n_ctx, struct vlm_batch **ret, struct err *err);
 void vlm_batch_free(struct vlm_batch *b);
-/* Returns a number for the request, which must live until its reply; at any time, also from on_text.
- * -EBUSY: all sequences are taken. */
+/* Returns a number for the request, which must live until its reply; at any time, also from
+ * on_text. -EBUSY: all sequences are taken. */
 int vlm_batch_add(struct vlm_batch *b, const struct vlm_request *r, struct err *err);
-/* One turn: a pass for all that write, and a piece of one prompt. 1 with a number and its reply when
- * a request is done, negative with a number when that request failed; 0: nothing to report. */
+/* One turn: a pass for all that write, and a piece of one prompt. 1 with a number and its reply
+ * when a request is done, negative with a number when that request failed; 0: nothing to report. */
 int vlm_batch_turn(struct vlm_batch *b, int *ret_number, struct vlm_reply *ret, struct err *err);
 /* Turns until a request is done: 1 with its number and reply; 0 when none is left. Negative with a
  * number when that request failed; the others go on. */
@@ -192,14 +193,15 @@ int vlm_encode_image(struct vlm *m, const struct patches *p, float **ret, struct
 int vlm_prompt(const struct vlm *m, const struct vlm_request *r, int32_t **ret_ids,
                int32_t **ret_pos, int *ret_n, struct err *err);
 
-/* How likely the model finds an answer to the request (whose prefill does not count): each of its tokens
- * and the end of the turn, with the logarithm of its probability. *ret: heap, [n]. */
+/* How likely the model finds an answer to the request (whose prefill does not count): each of its
+ * tokens and the end of the turn, with the logarithm of its probability. *ret: heap, [n]. */
 int vlm_score(struct vlm *m, const struct vlm_request *r, const char *answer,
               struct vlm_token **ret, int *ret_n, struct err *err);
-/* How likely the plain model finds a text as it is, without a template. It is cut into windows of n_window
- * tokens (4 at least), at most n_max of them (0: all); a rest at the end does not count. Of each window the
- * first half, rounded down, and one more token are read, and the others are in *ret, heap, [n]: each after all before it in
- * its window. So does llama.cpp's llama-perplexity, whose number this can be held against. */
+/* How likely the plain model finds a text as it is, without a template. It is cut into windows of
+ * n_window tokens (4 at least), at most n_max of them (0: all); a rest at the end does not count.
+ * Of each window the first half, rounded down, and one more token are read, and the others are in
+ * *ret, heap, [n]: each after all before it in its window. So does llama.cpp's llama-perplexity,
+ * whose number this can be held against. */
 int vlm_score_text(struct vlm *m, const char *text, size_t n_text, int n_window, int n_max,
                    struct vlm_token **ret, int *ret_n, struct err *err);
 

@@ -256,9 +256,9 @@ static int listen_at(struct loop *l, int port, struct lws_protocol_vhost_options
         l->vhost = lws_create_vhost(l->lws, &info);
     }
     if (!l->vhost)
-        return err_set(err, -EADDRINUSE,
-                       "cannot listen on 127.0.0.1:%d; is the port taken? --port 0 picks a free one",
-                       port);
+        return err_set(
+            err, -EADDRINUSE,
+            "cannot listen on 127.0.0.1:%d; is the port taken? --port 0 picks a free one", port);
     l->auth.port = (uint16_t)lws_get_vhost_listen_port(l->vhost);
     snprintf(l->csp, sizeof l->csp,
              "default-src 'self'; connect-src 'self' ws://127.0.0.1:%u ws://localhost:%u; "

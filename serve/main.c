@@ -17,11 +17,13 @@
 static const struct {
     const char *name, *arg, *help;
 } rows[] = {
-    {"port", "N", "listen on 127.0.0.1:N (default 7413, or a free one if it is taken; 0: a free one)"},
+    {"port", "N",
+     "listen on 127.0.0.1:N (default 7413, or a free one if it is taken; 0: a free one)"},
     {"display", "NAME", "the X display to look at and act on (default $DISPLAY)"},
     {"output", "NAME", "only this RandR output (default the whole screen)"},
     {"model", "DIR", "the checkpoint's folder (default the one that comes along)"},
-    {"policy", "FILE", "what is allowed, confirmed, denied (default ~/.config/deskhand/policies.yaml)"},
+    {"policy", "FILE",
+     "what is allowed, confirmed, denied (default ~/.config/deskhand/policies.yaml)"},
     {"state-dir", "DIR", "history and pictures (default ~/.local/state/deskhand)"},
     {"threads", "N", "for the model (default all cores)"},
     {"together", "N", "requests that the model answers at once, 1 to 8 (default 4)"},
@@ -29,7 +31,8 @@ static const struct {
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
     {"adapter", "[NAME=]DIR", "a LoRA adapter that requests choose by name; may be given again"},
-    {"no-think-by", "WAY", "how the model is told not to think: suffix, prefill or none (default by name)"},
+    {"no-think-by", "WAY",
+     "how the model is told not to think: suffix, prefill or none (default by name)"},
     {"weights", "W", "of the model in memory: int8 or int4 (default as they are in the file)"},
     {"kv", "W", "of keys and values: int8, half the memory (default in the precision)"},
     {"dry-run", NULL, "list input events instead of sending them"},
@@ -58,8 +61,8 @@ static bool read_number(const char *name, const char *s, int min, int max, int *
     errno = 0;
     long v = strtol(s, &end, 10);
     if (errno || end == s || *end || v < min || v > max) {
-        fprintf(stderr, "deskhandd: --%s wants a number from %d to %d, not \"%s\"\n", name, min, max,
-                s);
+        fprintf(stderr, "deskhandd: --%s wants a number from %d to %d, not \"%s\"\n", name, min,
+                max, s);
         return false;
     }
     *ret = (int)v;
@@ -99,7 +102,8 @@ static int read_options(int argc, char **argv, struct loop_options *o)
         const char *name = rows[at].name;
         if (strcmp(name, "port") == 0 && !read_number(name, optarg, 0, 65535, &o->port))
             return EXIT_USAGE;
-        if (strcmp(name, "threads") == 0 && !read_number(name, optarg, 1, 1024, &o->agent.n_threads))
+        if (strcmp(name, "threads") == 0 &&
+            !read_number(name, optarg, 1, 1024, &o->agent.n_threads))
             return EXIT_USAGE;
         if (strcmp(name, "together") == 0 && !read_number(name, optarg, 1, 8, &o->agent.n_together))
             return EXIT_USAGE;

@@ -159,8 +159,9 @@ void ws_notify(struct loop *l, const char *method, json_t *params)
 
 static void send_error(struct client *c, json_t *id, int code, const char *text)
 {
-    send_json(c, json_pack("{s:s, s:O, s:{s:i, s:o}}", "jsonrpc", "2.0", "id",
-                           id ? id : json_null(), "error", "code", code, "message", text_json(text)));
+    send_json(c,
+              json_pack("{s:s, s:O, s:{s:i, s:o}}", "jsonrpc", "2.0", "id", id ? id : json_null(),
+                        "error", "code", code, "message", text_json(text)));
 }
 
 static void send_result(struct client *c, json_t *id, json_t *result)
@@ -185,7 +186,8 @@ static void login_code(struct client *c, json_t *id)
     char code[AUTH_CODE_HEX + 1], url[128];
     struct err err = {0};
     if (c->who != AUTH_PROGRAM) {
-        on_reply(c, id, NULL, CODE_REFUSED, "only a program that holds the token may log others in");
+        on_reply(c, id, NULL, CODE_REFUSED,
+                 "only a program that holds the token may log others in");
         return;
     }
     if (auth_code_new(&c->loop->auth, clock_now_us(), code, &err) < 0) {

@@ -22,8 +22,8 @@ int place_to_screen(const struct place *p, struct model_pt m, struct screen_pt *
 int place_to_model(const struct place *p, struct screen_pt s, struct model_pt *ret,
                    struct err *err);
 
-/* r grown about its middle to at least min_w x min_h, but not beyond `inside`, and moved to lie in it.
- * r is no larger than `inside`. */
+/* r grown about its middle to at least min_w x min_h, but not beyond `inside`, and moved to lie in
+ * it. r is no larger than `inside`. */
 struct rect place_grow(struct rect r, int min_w, int min_h, struct rect inside);
 
 #endif

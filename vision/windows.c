@@ -306,8 +306,8 @@ int eye_around(struct eye *e, uint32_t w, int min_w, int min_h, struct rect *ret
     change_drain(e, false);
     if (!around.w && !eye_is_dead(e))
         return err_set(err, -ENOENT, "the window 0x%x is not there any more", w);
-    /* A menu may open another one beside it; what covers the whole screen is no menu, and neither is
-     * a frame with a program's window in it. */
+    /* A menu may open another one beside it; what covers the whole screen is no menu, and neither
+     * is a frame with a program's window in it. */
     for (int round = 0; round < 3; round++) {
         struct rect start = around;
         for (int i = 0; i < n; i++) {

@@ -54,12 +54,13 @@ static void put_task(void *ctx, int task)
             int pos = p->pos + i;
             const float *k = p->k + (size_t)i * p->ld + (size_t)h * (size_t)d;
             const float *v = p->v + (size_t)i * p->ld + (size_t)h * (size_t)d;
-            float *to = (float *)kv->k + ((size_t)h * (size_t)kv->n_cap + (size_t)(pos - pos % PANEL)) *
-                                    (size_t)d + pos % PANEL;
+            float *to = (float *)kv->k +
+                        ((size_t)h * (size_t)kv->n_cap + (size_t)(pos - pos % PANEL)) * (size_t)d +
+                        pos % PANEL;
             for (int j = 0; j < d; j++)
                 to[(size_t)j * PANEL] = k[j];
-            memcpy((float *)kv->v + ((size_t)h * (size_t)kv->n_cap + (size_t)pos) * (size_t)d_pad, v,
-                   sizeof(float) * (size_t)d);
+            memcpy((float *)kv->v + ((size_t)h * (size_t)kv->n_cap + (size_t)pos) * (size_t)d_pad,
+                   v, sizeof(float) * (size_t)d);
         }
     }
 }

@@ -72,8 +72,8 @@ INLINE void tile_fixed(const int m, bool add, const float *bias, int k2, const u
     }
 }
 
-/* One row, two panels at a time, so that additions wait less for the ones before. The sums have the same
- * order as in a tile: a token's numbers do not depend on how many others come with it. */
+/* One row, two panels at a time, so that additions wait less for the ones before. The sums have the
+ * same order as in a tile: a token's numbers do not depend on how many others come with it. */
 INLINE void row_fixed(const int n, bool add, const float *bias, int k2, const uint16_t *a,
                       const uint16_t *b, float *c)
 {
@@ -103,7 +103,8 @@ INLINE void row_fixed(const int n, bool add, const float *bias, int k2, const ui
 static void row(int n_panels, bool add, const float *bias, int k2, const uint16_t *a,
                 const uint16_t *b, float *c)
 {
-    for (; n_panels >= 2; n_panels -= 2, b += (size_t)k2 * 128, c += 64, bias = bias ? bias + 64 : NULL)
+    for (; n_panels >= 2;
+         n_panels -= 2, b += (size_t)k2 * 128, c += 64, bias = bias ? bias + 64 : NULL)
         row_fixed(2, add, bias, k2, a, b, c);
     for (; n_panels > 0; n_panels--, b += (size_t)k2 * 64, c += 32, bias = bias ? bias + 32 : NULL)
         row_fixed(1, add, bias, k2, a, b, c);

@@ -1,8 +1,9 @@
-/* The inner loops of the bf16 precision: products of bf16 pairs with f32 sums (vdpbf16ps). bf16.c and
- * bf16_attn.c are compiled for AVX512_BF16 and reached only after cpu.c asked the CPU.
+/* The inner loops of the bf16 precision: products of bf16 pairs with f32 sums (vdpbf16ps). bf16.c
+ * and bf16_attn.c are compiled for AVX512_BF16 and reached only after cpu.c asked the CPU.
  *
  * A pair is two neighbours of the inner dimension in one 32-bit lane. The left operand of a product
- * lies in rows of pairs and is broadcast; the right one in rows of 16 (or 32, 48) lanes of pairs. */
+ * lies in rows of pairs and is broadcast; the right one in rows of 16 (or 32, 48) lanes of
+ * pairs. */
 #ifndef DESKHAND_MODEL_CPU_BF16_H
 #define DESKHAND_MODEL_CPU_BF16_H
 
@@ -13,7 +14,8 @@
 struct bf16_kernels {
     /* Rounds to nearest even; dst gets n values and zeros up to n_pad. */
     void (*pack_row)(int n, int n_pad, const float *src, uint16_t *dst);
-    /* c [m, 32] = (add ? c : 0) + bias [32] + a [m, 2 k2] b [k2, 32, 2]; bias may be NULL; m <= 12 */
+    /* c [m, 32] = (add ? c : 0) + bias [32] + a [m, 2 k2] b [k2, 32, 2]; bias may be NULL; m <=
+     * 12 */
     void (*tile)(int m, bool add, const float *bias, int k2, const uint16_t *a, size_t lda,
                  const uint16_t *b, float *c, size_t ldc);
     /* One row of n_panels panels: c [32 n_panels] = ... */

@@ -4,10 +4,10 @@
  *     S^T [keys, queries]  = K [keys, d] Q^T        8 keys x 16 QV queries in registers
  *     O^T [d, queries]    += V^T [d, keys] P^T      8 rows of V^T x 16 QV queries in registers
  *
- * K lies in rows, V transposed in blocks of KV_BLOCK positions, both bf16. Scores leave the registers
- * as bf16 weights already: the maximum that they are taken against may be stale by GROWTH (powers of
- * two), which f32 sums do not mind, so a new one is rare; then what is not summed up yet is, and the
- * sums are scaled. Few queries: the heads that share keys are lanes too. */
+ * K lies in rows, V transposed in blocks of KV_BLOCK positions, both bf16. Scores leave the
+ * registers as bf16 weights already: the maximum that they are taken against may be stale by GROWTH
+ * (powers of two), which f32 sums do not mind, so a new one is rare; then what is not summed up yet
+ * is, and the sums are scaled. Few queries: the heads that share keys are lanes too. */
 #include "model/cpu/bf16.h"
 
 #include <immintrin.h>
@@ -124,8 +124,8 @@ INLINE void weigh(const int QV, struct state *s, int k0, int from, int to)
     }
 }
 
-/* Raises the maxima that have grown. The other lanes are multiplied by one, so that no query's answer
- * depends on which others are in its tile. */
+/* Raises the maxima that have grown. The other lanes are multiplied by one, so that no query's
+ * answer depends on which others are in its tile. */
 INLINE void renew(const int QV, struct state *s, const __mmask16 *grown, const __m512 *most,
                   __m512 *top, __m512 *sum)
 {

@@ -1,9 +1,10 @@
-/* The operations of backend.h in bf16: how work and memory are cut. The inner loops are in bf16.c and
- * bf16_attn.c.
+/* The operations of backend.h in bf16: how work and memory are cut. The inner loops are in bf16.c
+ * and bf16_attn.c.
  *
- * A weight lies in panels of 32 outputs, [n_out / 32][n_in / 2][32][2]. Rows are rounded to bf16 once,
- * by whoever multiplies them: with many rows each task rounds its own chunk and sweeps all panels over
- * it; with few rows they are rounded first and the panels are spread over the threads. */
+ * A weight lies in panels of 32 outputs, [n_out / 32][n_in / 2][32][2]. Rows are rounded to bf16
+ * once, by whoever multiplies them: with many rows each task rounds its own chunk and sweeps all
+ * panels over it; with few rows they are rounded first and the panels are spread over the
+ * threads. */
 #include "model/cpu/bf16.h"
 
 #include <math.h>
@@ -94,10 +95,12 @@ static void panel_rows(const struct linear *l, int panel, int row, int n_rows, i
 {
     const struct weight *w = l->w;
     int col = panel * PANEL, n_cols = MIN(PANEL, w->n_out - col), k2 = (w->n_in + 1) / 2;
-    const uint16_t *b = (const uint16_t *)w->data + ((size_t)panel * (size_t)k2 + (size_t)k) * 2 * PANEL;
+    const uint16_t *b =
+        (const uint16_t *)w->data + ((size_t)panel * (size_t)k2 + (size_t)k) * 2 * PANEL;
     const float *bias = w->bias && k == 0 ? w->bias + col : NULL;
     bool add = l->add || k > 0;
-    /* Where the weight comes from memory, the next panel's block is fetched while this one is used. */
+    /* Where the weight comes from memory, the next panel's block is fetched while this one is
+     * used. */
     const uint16_t *next = b + (size_t)k2 * 2 * PANEL;
     int n_tiles = (n_rows + ROW_TILE - 1) / ROW_TILE, n_lines = n_k2 * 2 / n_tiles;
     if (l->cut.chunk_rows != WIDE_ROWS || (panel + 1) * PANEL >= w->n_out)
@@ -182,8 +185,8 @@ static void prepare(struct cpu *c, struct linear *l)
     l->f32 = c->k;
     l->cut.chunk_rows = wide ? WIDE_ROWS : CHUNK_ROWS;
     l->k_block = ROUND_UP((n_in + n_blocks - 1) / n_blocks, 64);
-    /* An odd number of cache lines, so that the rows of a tile do not share cache sets; one row needs no
-     * blocks and is read as a whole. */
+    /* An odd number of cache lines, so that the rows of a tile do not share cache sets; one row
+     * needs no blocks and is read as a whole. */
     l->ld_rows = (size_t)l->k_block + (l->n == 1 ? 0 : 32);
     l->rows = cpu_scratch(c, (size_t)n_blocks * (size_t)l->n * l->ld_rows * sizeof(*l->rows));
 }
@@ -192,7 +195,8 @@ void bf16_linear(struct backend *b, const struct weight *w, const float *x, size
                  float *out, size_t ld_out, bool add)
 {
     struct cpu *c = (struct cpu *)b;
-    struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out, .add = add};
+    struct linear l = {
+        .w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out, .add = add};
 
     if (n < 1)
         return;
@@ -204,8 +208,8 @@ void bf16_linear(struct backend *b, const struct weight *w, const float *x, size
     pool_run(c->pool, l.cut.n_chunks * l.cut.n_panel_tasks, linear_task, &l);
 }
 
-void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
-                       float *out, size_t ld_out)
+void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x,
+                       int n, float *out, size_t ld_out)
 {
     struct cpu *c = (struct cpu *)b;
     struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out};

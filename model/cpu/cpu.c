@@ -212,7 +212,8 @@ static double peak(struct cpu *c, float (*burn)(int n), int ops)
 {
     struct measure m = {.burn = burn};
 
-    return (double)ops * BURN_ROUNDS * c->b.n_threads / (double)best_of_three(c, burn_task, &m) / 1e3;
+    return (double)ops * BURN_ROUNDS * c->b.n_threads / (double)best_of_three(c, burn_task, &m) /
+           1e3;
 }
 
 static void cpu_measure(struct backend *b, struct backend_peaks *ret)
@@ -253,12 +254,13 @@ static void linear(struct backend *b, const struct weight *w, const float *x, si
         cpu_linear(b, w, x, ld_x, n, out, ld_out, add);
 }
 
-static bool linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
-                         float *out, size_t ld_out)
+static bool linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x,
+                         int n, float *out, size_t ld_out)
 {
     bool is_q8 = w->kind == WEIGHT_INT8 || w->kind == WEIGHT_INT4;
 
-    if (w->n_out % (2 * PANEL) != 0 || n <= BACKEND_FEW_ROWS || (!is_q8 && !((struct cpu *)b)->bf16))
+    if (w->n_out % (2 * PANEL) != 0 || n <= BACKEND_FEW_ROWS ||
+        (!is_q8 && !((struct cpu *)b)->bf16))
         return false;
     if (is_q8)
         q8_linear_gated(b, w, x, ld_x, n, out, ld_out);
@@ -267,8 +269,8 @@ static bool linear_gated(struct backend *b, const struct weight *w, const float 
     return true;
 }
 
-static void put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld, int n,
-                int pos)
+static void put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
+                int n, int pos)
 {
     if (kv->scales) {
         CHECK(pos == 0 && n <= kv->n_cap);
@@ -389,9 +391,9 @@ static int choose(const char *name, const char *precision, struct err *err)
             return (int)i;
     }
     if (!known)
-        return err_set(err, -EINVAL,
-                       "Unknown backend \"%s\"; expected auto, generic, avx2, avx512 or avx512bf16.",
-                       name);
+        return err_set(
+            err, -EINVAL,
+            "Unknown backend \"%s\"; expected auto, generic, avx2, avx512 or avx512bf16.", name);
     if (!fits && !is_any(name))
         return err_set(err, -EINVAL, "The backend \"%s\" does not compute in %s.", name, precision);
     if (!is_any(name))

@@ -9,7 +9,7 @@
 
 #define GATED_PANELS 2 /* pairs of panels of a task of linear_gated() */
 #define CHUNK_ROWS 96
-#define WIDE_ROWS 516 /* a chunk where the weight is larger than the caches: it is read once a chunk */
+#define WIDE_ROWS 516 /* a chunk where the weight is larger than the caches: read once a chunk */
 
 #define ROUND_UP(n, m) (((n) + (m)-1) / (m) * (m))
 
@@ -79,8 +79,8 @@ void bf16_weight_pack(struct backend *b, const struct weight_part *parts, int n_
                       const float *bias, struct weight *ret);
 void bf16_linear(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
                  float *out, size_t ld_out, bool add);
-void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x, int n,
-                       float *out, size_t ld_out);
+void bf16_linear_gated(struct backend *b, const struct weight *w, const float *x, size_t ld_x,
+                       int n, float *out, size_t ld_out);
 void bf16_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
 void bf16_kv_alloc_int8(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
 void bf16_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
@@ -93,6 +93,7 @@ void cpu_attend_lanes(struct cpu *c, const struct attend *a,
 
 /* q8_kv.c: a store in bytes. */
 bool q8_kv_alloc(struct backend *b, int n_head, int d_head, int n_cap, struct kv_store *ret);
-void q8_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld, int n);
+void q8_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
+               int n);
 
 #endif

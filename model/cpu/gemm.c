@@ -34,7 +34,8 @@ void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_p
     for (int i = 0; i < n_parts; i++) {
         for (int r = 0; r < parts[i].n_out; r++, o++) {
             size_t at = (size_t)(o / PANEL) * (size_t)n_in * PANEL + (size_t)(o % PANEL);
-            tensor_to_f32(parts[i].dtype, parts[i].data, (size_t)r * (size_t)n_in, (size_t)n_in, row);
+            tensor_to_f32(parts[i].dtype, parts[i].data, (size_t)r * (size_t)n_in, (size_t)n_in,
+                          row);
             for (int j = 0; j < n_in; j++, at += PANEL) {
                 uint32_t u;
                 memcpy(&u, &row[j], 4);

@@ -1,12 +1,12 @@
 /* The thread pool of the CPU backend. A forward pass is hundreds of short parallel loops, so a
  * thread that has run out of work looks for the next loop for some microseconds before it sleeps.
- * Each thread begins with its own share of the tasks, the same share of the rows in every loop, because
- * rows that another core has just written are slow to read; then it helps with what the others have
- * left, so a slow core does less.
+ * Each thread begins with its own share of the tasks, the same share of the rows in every loop,
+ * because rows that another core has just written are slow to read; then it helps with what the
+ * others have left, so a slow core does less.
  *
  * A worker joins a loop through `gate` and the caller closes the gate before it waits for those who
- * joined: a worker that the system has put aside, or that sleeps, costs nothing, and nobody can look
- * at the parameters of a loop that is over. */
+ * joined: a worker that the system has put aside, or that sleeps, costs nothing, and nobody can
+ * look at the parameters of a loop that is over. */
 #include "model/cpu/pool.h"
 
 #include "base/mem.h"

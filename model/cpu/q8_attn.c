@@ -1,16 +1,17 @@
-/* Attention in bytes (AVX512_VNNI), where every query of a span sees every key of it: the tower's frames.
- * In the manner of SageAttention, and like bf16_attn.c a lane is a query:
+/* Attention in bytes (AVX512_VNNI), where every query of a span sees every key of it: the tower's
+ * frames. In the manner of SageAttention, and like bf16_attn.c a lane is a query:
  *
  *     S^T [keys, queries]  = K [keys, d] Q^T        8 keys x 16 QV queries in registers
  *     O^T [d, queries]    += V^T [d, keys] P^T      8 rows of V^T x 16 QV queries in registers
  *
  * A query has a scale, each Q8_KEYS keys of a head have one, a column of V has one. The mean key is
- * taken off first, which changes no softmax, and the mean value, which is added again at the end; what
- * is left is smaller and rounds better. Keys are the unsigned side, 128 more than they are: that adds
- * 128 times the query's sum to all its scores.
+ * taken off first, which changes no softmax, and the mean value, which is added again at the end;
+ * what is left is smaller and rounds better. Keys are the unsigned side, 128 more than they are:
+ * that adds 128 times the query's sum to all its scores.
  *
- * Weights are bytes, 255 for the largest of a block of Q8_KEYS keys, so a block far below the largest
- * score keeps its resolution; a block's sums are scaled when they are added to the others. */
+ * Weights are bytes, 255 for the largest of a block of Q8_KEYS keys, so a block far below the
+ * largest score keeps its resolution; a block's sums are scaled when they are added to the
+ * others. */
 #include "model/cpu/q8_attn.h"
 
 #include <immintrin.h>
@@ -59,8 +60,8 @@ INLINE __m512 exp2_of(__m512 x)
 }
 
 /* Scores of STEP keys from k on, to s; the largest so far of each query. */
-INLINE void score(const int QV, const struct state *st, int key, bool edge, const uint8_t *k, int32_t *s,
-                  __m512i *top)
+INLINE void score(const int QV, const struct state *st, int key, bool edge, const uint8_t *k,
+                  int32_t *s, __m512i *top)
 {
     __m512i acc[STEP][3];
     const int8_t *q = st->q;
@@ -91,9 +92,9 @@ INLINE void score(const int QV, const struct state *st, int key, bool edge, cons
     }
 }
 
-/* Four scores of 16 queries each become bytes, 255 2^(s f - top f). The float of a whole number under
- * 2^23, with 2^23 added, has that number in its low bits; every second weight is made 256 times as large,
- * so that its byte is where it belongs. */
+/* Four scores of 16 queries each become bytes, 255 2^(s f - top f). The float of a whole number
+ * under 2^23, with 2^23 added, has that number in its low bits; every second weight is made 256
+ * times as large, so that its byte is where it belongs. */
 INLINE __m512i weights(const int QV, const int32_t *s, __m512 f, __m512 c, __m512 c8)
 {
     const __mmask64 second = 0x2222222222222222ull;
@@ -188,8 +189,9 @@ INLINE void run(const int QV, struct state *st)
                 _mm512_store_si512(st->p + (key * QV + l * 4) * 16, w);
                 DOT(n, w, ones);
             }
-            __m512 m = _mm512_mul_ps(
-                _mm512_cvtepi32_ps(_mm512_sub_epi32(most[l], _mm512_loadu_si512(st->q_sum + l * 16))), f);
+            __m512 m = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(
+                                         most[l], _mm512_loadu_si512(st->q_sum + l * 16))),
+                                     f);
             __m512 next = _mm512_max_ps(top[l], m);
             keep[l] = exp2_of(_mm512_sub_ps(top[l], next));
             keep[l] = _mm512_mask_mov_ps(keep[l], _mm512_cmp_ps_mask(top[l], next, _CMP_EQ_OQ),
@@ -198,8 +200,8 @@ INLINE void run(const int QV, struct state *st)
             top[l] = next;
             sum[l] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(n), b[l], _mm512_mul_ps(sum[l], keep[l]));
         }
-        add_values(QV, st, st->v + (size_t)(k0 / Q8_KEYS) * (size_t)st->d_rows * Q8_KEYS, from, to, keep,
-                   b);
+        add_values(QV, st, st->v + (size_t)(k0 / Q8_KEYS) * (size_t)st->d_rows * Q8_KEYS, from, to,
+                   keep, b);
     }
     UNROLL for (int l = 0; l < QV; l++) _mm512_storeu_ps(st->sum + l * 16, sum[l]);
 }

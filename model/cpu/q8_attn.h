@@ -1,5 +1,5 @@
-/* Attention in bytes: q8_attn.c and q8_attn_put.c have the inner loops (AVX512_VNNI), q8_kv.c spreads the
- * work. */
+/* Attention in bytes: q8_attn.c and q8_attn_put.c have the inner loops (AVX512_VNNI), q8_kv.c
+ * spreads the work. */
 #ifndef DESKHAND_MODEL_CPU_Q8_ATTN_H
 #define DESKHAND_MODEL_CPU_Q8_ATTN_H
 
@@ -24,8 +24,8 @@ struct q8_attn_kernels {
     void (*columns)(int n_rows, int n, const float *x, size_t ld, const struct q8_columns *ret);
     /* At most Q8_KEYS rows of d to their places; keys return their scale. */
     float (*put_keys)(int n_rows, int d, const float *x, size_t ld, const float *mean, uint8_t *to);
-    void (*put_values)(int n_rows, int d, const float *x, size_t ld, const float *mean, const float *scale,
-                       int8_t *to);
+    void (*put_values)(int n_rows, int d, const float *x, size_t ld, const float *mean,
+                       const float *scale, int8_t *to);
     /* One head of one tile of queries against the keys k_begin..k_end-1. */
     void (*attend)(const struct attend *a, const struct attend_tile *t);
 };

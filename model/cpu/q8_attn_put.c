@@ -1,4 +1,5 @@
-/* Keys and values become bytes (AVX512_VNNI): see q8_attn.c for what for and q8_attn.h for where to. */
+/* Keys and values become bytes (AVX512_VNNI): see q8_attn.c for what for and q8_attn.h for where
+ * to. */
 #include "model/cpu/q8_attn.h"
 
 #include <immintrin.h>
@@ -50,14 +51,15 @@ static float put_keys(int n_rows, int d, const float *x, size_t ld, const float 
             __m512 v = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, x + (size_t)i * ld + j),
                                      _mm512_maskz_loadu_ps(m, mean + j));
             __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(v, f));
-            _mm512_mask_cvtepi32_storeu_epi8(to + j, m, _mm512_add_epi32(q, _mm512_set1_epi32(128)));
+            _mm512_mask_cvtepi32_storeu_epi8(to + j, m,
+                                             _mm512_add_epi32(q, _mm512_set1_epi32(128)));
         }
     return top / 127.0f;
 }
 
 /* Four rows of 16 columns at a time: a column's four bytes are neighbours. */
-static void put_values(int n_rows, int d, const float *x, size_t ld, const float *mean, const float *scale,
-                       int8_t *to)
+static void put_values(int n_rows, int d, const float *x, size_t ld, const float *mean,
+                       const float *scale, int8_t *to)
 {
     for (int j = 0; j < d; j += 16) {
         __mmask16 m = first(d - j);

@@ -1,4 +1,5 @@
-/* Quantised products for AVX512_VNNI, which multiplies and adds 64 pairs of bytes at once. See q8_vec.h. */
+/* Quantised products for AVX512_VNNI, which multiplies and adds 64 pairs of bytes at once. See
+ * q8_vec.h. */
 #define VL 16
 #define MR 12
 #define NV 2

@@ -1,6 +1,6 @@
-/* Products in AVX2. vpmaddubsw adds two products of an unsigned and a signed byte in 16 bits and would
- * saturate with 255 * 127 twice: so int8 weights lose their offset and give their sign to the other side,
- * and a sum is at most 2 * 127 * 127. int4 weights are small enough as they are. */
+/* Products in AVX2. vpmaddubsw adds two products of an unsigned and a signed byte in 16 bits and
+ * would saturate with 255 * 127 twice: so int8 weights lose their offset and give their sign to the
+ * other side, and a sum is at most 2 * 127 * 127. int4 weights are small enough as they are. */
 #include <immintrin.h>
 
 INLINE vi dot(vi acc, __m256i unsigned_side, __m256i signed_side)

@@ -1,5 +1,5 @@
-/* Both products as the one instruction that they are. In assembly where it counts most, because GCC 12
- * copies the sums around the intrinsic, which halves the speed. */
+/* Both products as the one instruction that they are. In assembly where it counts most, because GCC
+ * 12 copies the sums around the intrinsic, which halves the speed. */
 #include <immintrin.h>
 
 #if VL == 16
@@ -16,7 +16,8 @@ INLINE int32_t sum_of(vi v)
 
 #define DOT8(acc, w, x) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(x))
 #else
-#define DOT8(acc, w, x) (acc = (vi)_mm256_dpbusd_avx_epi32((__m256i)(acc), (__m256i)(w), (__m256i)(x)))
+#define DOT8(acc, w, x)                                                                            \
+    (acc = (vi)_mm256_dpbusd_avx_epi32((__m256i)(acc), (__m256i)(w), (__m256i)(x)))
 #endif
 #define DOT8_OFFSET 128
 #define DOT4(acc, w, x) DOT8(acc, w, x)

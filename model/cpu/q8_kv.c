@@ -1,6 +1,6 @@
-/* Keys and values in bytes: how making them and attending to them is cut into tasks. Means and largest
- * values come from all rows, so a store is filled at once; they are added up in pieces of the same rows
- * whatever the number of threads. */
+/* Keys and values in bytes: how making them and attending to them is cut into tasks. Means and
+ * largest values come from all rows, so a store is filled at once; they are added up in pieces of
+ * the same rows whatever the number of threads. */
 #include "model/cpu/q8_attn.h"
 
 #include <math.h>
@@ -91,13 +91,15 @@ static void put_task(void *ctx, int block)
     }
 }
 
-void q8_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld, int n)
+void q8_kv_put(struct backend *b, struct kv_store *kv, const float *k, const float *v, size_t ld,
+               int n)
 {
     struct cpu *c = (struct cpu *)b;
     int n_pieces = ROUND_UP(n, PIECE) / PIECE;
     struct put p = {c->q8_attn, kv, k, v, ld, n, .found = NULL};
 
-    p.found = cpu_scratch(c, (size_t)n_pieces * 6 * (size_t)(kv->n_head * kv->d_head) * sizeof(float));
+    p.found =
+        cpu_scratch(c, (size_t)n_pieces * 6 * (size_t)(kv->n_head * kv->d_head) * sizeof(float));
     pool_run(c->pool, n_pieces, look_task, &p);
     sum_up(&p, n_pieces);
     pool_run(c->pool, ROUND_UP(n, Q8_KEYS) / Q8_KEYS, put_task, &p);

@@ -1,9 +1,9 @@
 /* Linear layers on quantised weights: how work and memory are cut. The inner loops are in q8_vec.h.
  *
- * Rows of activations are rounded to int8 once, then panels of 32 outputs are spread over the threads as
- * in bf16_ops.c. Few rows wait for memory: a panel is read once, front to back. Many rows wait for the
- * multipliers: a part of a panel (PART inputs) stays in the second-level cache while the rows of a chunk
- * pass, and int4 is widened to int8 once for all of them. */
+ * Rows of activations are rounded to int8 once, then panels of 32 outputs are spread over the
+ * threads as in bf16_ops.c. Few rows wait for memory: a panel is read once, front to back. Many
+ * rows wait for the multipliers: a part of a panel (PART inputs) stays in the second-level cache
+ * while the rows of a chunk pass, and int4 is widened to int8 once for all of them. */
 #include "model/cpu/cpu.h"
 #include "model/cpu/q8.h"
 
@@ -54,7 +54,8 @@ void q8_weight_pack(struct backend *b, const struct weight_part *parts, int n_pa
     if (tensor_is_packed(parts[0].dtype)) { /* by the same hand already: load.c saw to that */
         char *at = w.data;
         for (int i = 0; i < n_parts; i++) {
-            size_t n = (size_t)(ROUND_UP(parts[i].n_out, PANEL) / PANEL) * quant_panel_bytes(f, n_in);
+            size_t n =
+                (size_t)(ROUND_UP(parts[i].n_out, PANEL) / PANEL) * quant_panel_bytes(f, n_in);
             memcpy(at, parts[i].data, n);
             at += n;
         }
@@ -140,8 +141,8 @@ static void panel_few(const struct linear *l, int panel)
                  l->out + (size_t)i * l->ld_out + panel * PANEL, l->ld_out);
 }
 
-static void panel_many(const struct linear *l, int panel, int row, int n_rows, int k, int n, float *to,
-                       size_t ld_to)
+static void panel_many(const struct linear *l, int panel, int row, int n_rows, int k, int n,
+                       float *to, size_t ld_to)
 {
     const uint8_t *w = (const uint8_t *)l->w->data + (size_t)panel * l->panel_bytes;
     uint8_t wide[PART / QUANT_BLOCK * QUANT_INT8_BLOCK_BYTES] __attribute__((aligned(64)));
@@ -161,7 +162,8 @@ static void round_task(void *ctx, int task)
 {
     const struct linear *l = ctx;
 
-    round_rows(l, task * l->cut.chunk_rows, MIN(l->cut.chunk_rows, l->n - task * l->cut.chunk_rows));
+    round_rows(l, task * l->cut.chunk_rows,
+               MIN(l->cut.chunk_rows, l->n - task * l->cut.chunk_rows));
 }
 
 static void linear_task(void *ctx, int task)
@@ -229,7 +231,8 @@ void q8_linear(struct backend *b, const struct weight *w, const float *x, size_t
                float *out, size_t ld_out, bool add)
 {
     struct cpu *c = (struct cpu *)b;
-    struct linear l = {.w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out, .add = add};
+    struct linear l = {
+        .w = w, .x = x, .ld_x = ld_x, .n = n, .out = out, .ld_out = ld_out, .add = add};
 
     if (n < 1)
         return;

@@ -1,12 +1,11 @@
-/* The loops of q8.h over GCC vectors of VL 32-bit lanes. Included once by each q8_*.c, which defines VL,
- * MR (rows of the register tile), NV (its vectors), KERNELS and
- * DOT_HEADER, a file with
+/* The loops of q8.h over GCC vectors of VL 32-bit lanes. Included once by each q8_*.c, which
+ * defines VL, MR (rows of the register tile), NV (its vectors), KERNELS and DOT_HEADER, a file with
  *
  *     DOT8(acc, w, x)    acc[l] += sum over t of (w[l][t] - 128 + DOT8_OFFSET) * (int8_t)x[l][t]
  *     DOT4(acc, w, x)    acc[l] += sum over t of w[l][t] * (int8_t)x[l][t], w at most 15
  *
- * Weights are the unsigned side: what their offset of 128 (or 8) adds is the row's sum times the offset,
- * one number for all outputs. */
+ * Weights are the unsigned side: what their offset of 128 (or 8) adds is the row's sum times the
+ * offset, one number for all outputs. */
 #include "model/cpu/q8.h"
 
 #include <math.h>
@@ -144,8 +143,8 @@ static void group_sums(int n, const int8_t *q, int32_t *ret)
     }
 }
 
-/* One block for m rows and NV vectors of outputs: c = (more ? c : 0) + start + x W^T. In a function of its own
- * so that nothing else wants its registers. m is a constant after inlining. */
+/* One block for m rows and NV vectors of outputs: c = (more ? c : 0) + start + x W^T. In a function
+ * of its own so that nothing else wants its registers. m is a constant after inlining. */
 INLINE void block_fixed(const int m, bool more, const float *start, int n4, const uint8_t *w,
                         const float *scale, const int8_t *a, size_t ld, const struct q8_scale *s,
                         size_t ld_s, float *c, size_t ldc)
@@ -272,7 +271,8 @@ static void row4(bool add, const float *bias, int n, const uint8_t *w, const int
 static void widen4(int n, const uint8_t *w4, uint8_t *w8)
 {
     for (int at = 0; at < n; at += QUANT_BLOCK, w8 += QUANT_INT8_BLOCK_BYTES) {
-        int n_groups = ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + QUANT_GROUP - 1) / QUANT_GROUP;
+        int n_groups =
+            ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + QUANT_GROUP - 1) / QUANT_GROUP;
         int n4 = ((n - at < QUANT_BLOCK ? n - at : QUANT_BLOCK) + 3) / 4;
         uint8_t *value = w8 + P * 4;
         for (int col = 0; col < P; col += VL) {
@@ -320,4 +320,5 @@ static float burn(int n)
     return (float)sum_of(acc[0]);
 }
 
-const struct q8_kernels KERNELS = {quantize, group_sums, tile8, row4, widen4, burn, MR * NV * VL * 8};
+const struct q8_kernels KERNELS = {quantize, group_sums, tile8,
+                                   row4, widen4, burn, MR * NV * VL * 8};

@@ -138,8 +138,8 @@ static void tile(int m, bool add, int k, const float *a, size_t lda, const float
 
 #define N_VEC (PANEL / VL)
 
-/* One row, some panels at a time: eight sums that do not wait for each other, each in the order that
- * a tile adds in, so that a row's numbers do not depend on how many come with it. */
+/* One row, some panels at a time: eight sums that do not wait for each other, each in the order
+ * that a tile adds in, so that a row's numbers do not depend on how many come with it. */
 #define ROW(NAME, TYPE, LOAD)                                                                      \
     INLINE void NAME##_fixed(const int n, int k, const float *x, const TYPE *b, float *y)          \
     {                                                                                              \

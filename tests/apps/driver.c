@@ -250,7 +250,8 @@ static bool is_thinking(struct driver *d)
 void driver_think(struct driver *d)
 {
     if (!task_state_is_live(d->a->task.state))
-        assert_int_equal(driver_ask(d, AGENT_PROGRAM, "start", json_pack("{s:s, s:s}", "goal", "test", "view", "screen")),
+        assert_int_equal(driver_ask(d, AGENT_PROGRAM, "start",
+                                    json_pack("{s:s, s:s}", "goal", "test", "view", "screen")),
                          0);
     assert_true(driver_until(d, is_thinking, 20));
 }

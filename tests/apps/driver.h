@@ -23,8 +23,8 @@ struct driver {
     char reply_text[512];
 };
 
-/* Are the programs of a desk (and `more`, NULL: none) installed? Says which is not; the test's main()
- * then returns 77. */
+/* Are the programs of a desk (and `more`, NULL: none) installed? Says which is not; the test's
+ * main() then returns 77. */
 bool driver_has_programs(const char *more);
 /* Xvfb and a window manager. */
 void driver_desk(struct driver *d, int w, int h);

@@ -1,6 +1,6 @@
-/* Many steps of the whole line (capture, engine, parser, policy, dry hand, journal) must not make the
- * process grow. DESKHAND_SOAK_STEPS sets how many (1000 takes some minutes); the default is enough to
- * see a leak of one picture. */
+/* Many steps of the whole line (capture, engine, parser, policy, dry hand, journal) must not make
+ * the process grow. DESKHAND_SOAK_STEPS sets how many (1000 takes some minutes); the default is
+ * enough to see a leak of one picture. */
 #include "agent/agent.h"
 #include "base/clock.h"
 #include "base/mem.h"

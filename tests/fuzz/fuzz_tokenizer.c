@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-static void round_trip(const struct bpe *b, const char *text, size_t n, bool parse_special, bool is_exact)
+static void round_trip(const struct bpe *b, const char *text, size_t n, bool parse_special,
+                       bool is_exact)
 {
     int32_t *ids;
     int n_ids;

@@ -345,7 +345,8 @@ static void score_of_an_answer_agrees(void **state)
     patches_done(&p);
 }
 
-/* A wrong place in a window, or a key left from the window before, moves this by more than it may. */
+/* A wrong place in a window, or a key left from the window before, moves this by more than it
+ * may. */
 static void score_of_a_text_agrees(void **state)
 {
     double want = json_number_value(json_object_get(golden, "text_loss")), loss = 0;

@@ -154,7 +154,8 @@ static void pictures_are_resized_and_cut_to_the_last_bit(void **state)
         if (resize_bicubic(&f, p->grid_w * p->patch_size, p->grid_h * p->patch_size, &r, &err) < 0)
             fail_msg("%s", err.text);
         if (golden_crc(r.rgb, (size_t)(r.w * r.h * 3)) != (uint32_t)integer(row, "resized"))
-            fail_msg("picture %zu, %dx%d to %dx%d: Pillow gives other bytes", i, f.w, f.h, r.w, r.h);
+            fail_msg("picture %zu, %dx%d to %dx%d: Pillow gives other bytes", i, f.w, f.h, r.w,
+                     r.h);
         size_t n = (size_t)(p->grid_h * p->grid_w * patches_n_cols(p)) * sizeof(float);
         if (golden_crc(p->rows, n) != (uint32_t)integer(row, "patches"))
             fail_msg("picture %zu: transformers cuts other patches", i);

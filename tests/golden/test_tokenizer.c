@@ -100,7 +100,8 @@ static void qwen_agrees_with_tiktoken(void **state)
 {
     const char *ranks = getenv("DESKHAND_QWEN_TIKTOKEN");
     if (!ranks || !*ranks) {
-        print_message("DESKHAND_QWEN_TIKTOKEN is not set (tools/fetch_qwen_vocab.sh gets the file)\n");
+        print_message(
+            "DESKHAND_QWEN_TIKTOKEN is not set (tools/fetch_qwen_vocab.sh gets the file)\n");
         skip();
     }
     json_t *root, *rows = rows_of(qwen_path, &root), *row;

@@ -240,7 +240,8 @@ static void quantised(struct backend *b)
 /* Halves that are not written against halves that are. */
 static void gated(struct backend *b)
 {
-    static const int shapes[][3] = {{9, 64, 40}, {100, 192, 300}, {200, 576, 2100}, {500, 1024, 1100}};
+    static const int shapes[][3] = {
+        {9, 64, 40}, {100, 192, 300}, {200, 576, 2100}, {500, 1024, 1100}};
     static const enum weight_kind kinds[] = {WEIGHT_F32, WEIGHT_INT8, WEIGHT_INT4};
 
     for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
@@ -549,9 +550,9 @@ static void off_mean(float *x, size_t ld, int n, int d, float *mean)
     }
 }
 
-/* Keys and values in bytes: what is rounded on purpose is rounded here too; what is left is that of the
- * weights: half of 1/255 of the largest of 128 keys each. `peak` makes the scores of one key large, so
- * that the 127 beside it round to nothing where they should be a little. */
+/* Keys and values in bytes: what is rounded on purpose is rounded here too; what is left is that of
+ * the weights: half of 1/255 of the largest of 128 keys each. `peak` makes the scores of one key
+ * large, so that the 127 beside it round to nothing where they should be a little. */
 static void one_attend_bytes(struct backend *b, int heads, int d, int n, const struct span *spans,
                              int n_spans, bool peak)
 {
@@ -575,8 +576,15 @@ static void one_attend_bytes(struct backend *b, int heads, int d, int n, const s
     for (size_t j = 0; j < hd; j++)
         qkv[(size_t)(n - 1) * ld + j] = 0; /* a query without a scale */
     b->kv_put(b, &kv, k, v, ld, n, 0);
-    b->attend(b, &(struct attend){.q = qkv, .ld_q = ld, .out = out, .ld_out = ld_out, .n_head = heads,
-                                  .scale = 0.2f, .kv = &kv, .spans = spans, .n_spans = n_spans});
+    b->attend(b, &(struct attend){.q = qkv,
+                                  .ld_q = ld,
+                                  .out = out,
+                                  .ld_out = ld_out,
+                                  .n_head = heads,
+                                  .scale = 0.2f,
+                                  .kv = &kv,
+                                  .spans = spans,
+                                  .n_spans = n_spans});
     off_mean(k, ld, n, (int)hd, mean);
     off_mean(v, ld, n, (int)hd, mean);
     for (int h = 0; h < heads; h++) {
@@ -609,8 +617,10 @@ static void one_attend_bytes(struct backend *b, int heads, int d, int n, const s
 
 static void attend_bytes(struct backend *b)
 {
-    static const struct span windows[] = {{0, 64}, {64, 80}, {80, 84}, {84, 148}, {149, 150}, {151, 450}};
-    static const struct span whole[] = {{0, 301}}, frames[] = {{0, 700}, {700, 1400}}, one[] = {{0, 1}};
+    static const struct span windows[] = {{0, 64},   {64, 80},   {80, 84},
+                                          {84, 148}, {149, 150}, {151, 450}};
+    static const struct span whole[] = {{0, 301}}, frames[] = {{0, 700}, {700, 1400}},
+                             one[] = {{0, 1}};
 
     one_attend_bytes(b, 3, 64, 450, windows, 6, false);
     one_attend_bytes(b, 2, 80, 301, whole, 1, true);

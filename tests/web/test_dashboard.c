@@ -179,9 +179,10 @@ static void play_task(void)
     web_server_say(NOTE("token", "{\"task\":7,\"step\":1,\"text\":\"The first field <img src=x "
                                  "onerror=document.title=1>\"}"));
     web_server_say(NOTE("token", "{\"task\":7,\"step\":1,\"text\":\" is the name.\"}"));
-    web_server_say(NOTE("action", "{\"task\":7,\"step\":1,\"action\":{\"action\":\"click\"},"
-                                  "\"describe\":\"click at 640,160 <b>now</b>\",\"point\":[640,160],"
-                                  "\"end\":null}"));
+    web_server_say(NOTE("action",
+                        "{\"task\":7,\"step\":1,\"action\":{\"action\":\"click\"},"
+                        "\"describe\":\"click at 640,160 <b>now</b>\",\"point\":[640,160],"
+                        "\"end\":null}"));
     web_server_say(NOTE("verdict", "{\"task\":7,\"step\":1,\"verdict\":\"confirm\",\"rule\":\"r\","
                                    "\"reason\":\"The rule asks you\",\"hash\":\"abc123\"}"));
     web_server_say(NOTE("state", "{\"task\":7,\"state\":\"approval\",\"reason\":\"\",\"goal\":"
@@ -206,8 +207,10 @@ static void check_late(void)
                                    "\"window_class\":\"XTerm\",\"window_title\":\"<i>root</i>\"}"));
     expect("the question", "!document.querySelector('#approval').hidden && document.querySelector("
                            "'#approvalwhat').textContent.includes('type 20')");
-    expect("all that a yes would be for", "document.querySelector('#approvaltext').textContent === "
-           "'rm -r <b>all</b>\\nyes' && document.querySelector('#approvalwindow').textContent.includes("
+    expect("all that a yes would be for",
+           "document.querySelector('#approvaltext').textContent === "
+           "'rm -r <b>all</b>\\nyes' && "
+           "document.querySelector('#approvalwindow').textContent.includes("
            "'<i>root</i>') && !document.querySelector('#approval i, #approval b')");
     shoot("late.b64");
     expect("deny has the focus", "document.activeElement === document.querySelector('#deny')");
@@ -234,10 +237,12 @@ static void check_page(int port)
     expect_asked("start", "\"goal\":\"Fill in\"");
     play_task();
     expect("the approval", "!document.querySelector('#approval').hidden");
-    expect("the step's words, as text",
-           "document.querySelector('#step-1 .title').textContent === 'click at 640,160 <b>now</b>'");
-    expect("reasoning, as text", "document.querySelector('#step-1 .words').textContent.endsWith("
-                                 "' is the name.') && !document.querySelector('#steps img[src=x]')");
+    expect(
+        "the step's words, as text",
+        "document.querySelector('#step-1 .title').textContent === 'click at 640,160 <b>now</b>'");
+    expect("reasoning, as text",
+           "document.querySelector('#step-1 .words').textContent.endsWith("
+           "' is the name.') && !document.querySelector('#steps img[src=x]')");
     expect("the point at 1440", RING_IS_RIGHT);
     check_fits("no sideways scrolling at 1440");
     shoot("wide.b64");
@@ -250,16 +255,17 @@ static void check_page(int port)
     web_server_say(NOTE("effect", "{\"task\":7,\"step\":1,\"effect\":\"confirmed\",\"evidence\":"
                                   "\"the field changed\",\"timing\":{\"total_us\":420000}}"));
     expect("the effect", "document.querySelector('#step-1 .badge.confirmed') !== null");
-    expect("its time", "document.querySelector('#step-1 .evidence').textContent.endsWith('0.42 s')");
+    expect("its time",
+           "document.querySelector('#step-1 .evidence').textContent.endsWith('0.42 s')");
     web_server_say(NOTE("state", "{\"task\":7,\"state\":\"running\",\"reason\":\"\",\"goal\":\"\","
                                  "\"step\":2}"));
     expect("stop", "!document.querySelector('#stop').disabled && "
                    "(document.querySelector('#stop').click(), true)");
     expect_asked("stop", "dashboard");
     resize(1440, 900);
-    json_decref(cdp("Emulation.setEmulatedMedia",
-                    json_pack("{s:[{s:s, s:s}]}", "features", "name", "prefers-color-scheme", "value",
-                              "dark")));
+    json_decref(
+        cdp("Emulation.setEmulatedMedia", json_pack("{s:[{s:s, s:s}]}", "features", "name",
+                                                    "prefers-color-scheme", "value", "dark")));
     shoot("wide-dark.b64");
     resize(390, 844);
     check_fits("no sideways scrolling in the dark");

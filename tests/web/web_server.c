@@ -1,6 +1,7 @@
-/* One thread a connection, because a browser opens several at once. The websocket plays the protocol's
- * part of a daemon: it answers every request with an empty result (status with a real one) and keeps
- * the requests for the test to look at. The page's policy header is as strict as the daemon's. */
+/* One thread a connection, because a browser opens several at once. The websocket plays the
+ * protocol's part of a daemon: it answers every request with an empty result (status with a real
+ * one) and keeps the requests for the test to look at. The page's policy header is as strict as the
+ * daemon's. */
 #include "web_server.h"
 
 #include "base/clock.h"
@@ -41,10 +42,11 @@ static void put(int fd, const void *data, size_t n)
 static void answer(int fd, const char *type, const void *data, size_t n)
 {
     char head[512];
-    int k = snprintf(head, sizeof(head),
-                     "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n"
-                     "Content-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n\r\n",
-                     type ? "200 OK" : "404 Not Found", type ? type : "text/plain", n);
+    int k =
+        snprintf(head, sizeof(head),
+                 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n"
+                 "Content-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n\r\n",
+                 type ? "200 OK" : "404 Not Found", type ? type : "text/plain", n);
     put(fd, head, (size_t)k);
     put(fd, data, n);
 }
@@ -150,8 +152,10 @@ static void connection(void *user)
         AUTO_FREE char *file = file_join(root, strcmp(path, "/") == 0 ? "index.html" : path + 1);
         AUTO_FREE char *data = NULL;
         size_t len = 0;
-        const char *type = strstr(path, ".js") ? "text/javascript" : strstr(path, ".css") ? "text/css"
-                         : strstr(path, ".svg") ? "image/svg+xml" : "text/html";
+        const char *type = strstr(path, ".js")    ? "text/javascript"
+                           : strstr(path, ".css") ? "text/css"
+                           : strstr(path, ".svg") ? "image/svg+xml"
+                                                  : "text/html";
         bool ok = !strstr(path, "..") && file_read(file, 1 << 20, &data, &len, NULL) == 0;
         answer(fd, ok ? type : NULL, ok ? data : "", ok ? len : 0);
     }

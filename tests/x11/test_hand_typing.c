@@ -1,7 +1,7 @@
 /* Typed text, in separate processes as in life: a small Xlib client under many keyboard states,
  * then programs that nobody here wrote (zenity: GTK 3, wish: Tk, xterm). What they read must equal
- * what was typed. With DESKHAND_TYPING_TABLE=1 it also types the same with `xdotool type` and prints the
- * table of docs/typing.md. Programs that are not installed are skipped. */
+ * what was typed. With DESKHAND_TYPING_TABLE=1 it also types the same with `xdotool type` and
+ * prints the table of docs/typing.md. Programs that are not installed are skipped. */
 #include "actions/hand.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -30,7 +30,8 @@
 
 /* 201 characters: all of printable ASCII, then five scripts, signs and emoji. */
 #define ASCII                                                                                      \
-    " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+    " !\"#$%&'()*+,-./"                                                                            \
+    "0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 #define WORLD                                                                                      \
     "äöüßÄÖÜ éèçàêïÉ «€» Съешь же ещё этих мягких булок, ЭЮЯ. Ξεσκεπάζω την ψυχή. 漢字かな交じり 한글 "   \
     "שלום 😀🚀 end aaBBaa"
@@ -427,9 +428,10 @@ static const struct program {
       "fconfigure stdout -encoding utf-8; "
       "bind .e <Return> {puts [.e get]; exit}' > \"$1\"; exec wish \"$1\"",
       "sh"}},
-    {"xterm", {"sh", "-c",
-               "exec xterm -u8 -e sh -c 'IFS= read -r x; printf \"%s\\n\" \"$x\" > \"$1\"' sh \"$1\"",
-               "sh"}},
+    {"xterm",
+     {"sh", "-c",
+      "exec xterm -u8 -e sh -c 'IFS= read -r x; printf \"%s\\n\" \"$x\" > \"$1\"' sh \"$1\"",
+      "sh"}},
 };
 
 /* Starts the program, types the text and Return, gives what it printed. False: not there. */

@@ -215,7 +215,8 @@ static void prose_without_end_must_answer(void **state)
     assert_int_equal(refuses(2048, "", "[{\"action\": \"wait\"}]"), 0);
     assert_int_equal(refuses(2048, "", "x"), 1);
     assert_int_equal(refuses(2048, "", "<think>"), 7);
-    assert_int_equal(refuses(9000, "<think>", "</think>{\"action\": \"wait\"}"), 0); /* the engine's */
+    assert_int_equal(refuses(9000, "<think>", "</think>{\"action\": \"wait\"}"),
+                     0); /* the engine's */
     assert_int_equal(refuses(9000, "well <think>", "</think>{\"action\": \"wait\"}"), 0);
 }
 

@@ -102,7 +102,8 @@ static void test_scroll(void **state)
     a.has_start = false;
     a.direction = DIRECTION_UP;
     a.distance = 0; /* the default: three clicks */
-    expect(&a, "button 4 down\nbutton 4 up\nbutton 4 down\nbutton 4 up\nbutton 4 down\nbutton 4 up\n");
+    expect(&a,
+           "button 4 down\nbutton 4 up\nbutton 4 down\nbutton 4 up\nbutton 4 down\nbutton 4 up\n");
 }
 
 static void test_typing(void **state)

@@ -33,7 +33,8 @@ static void the_agent_prompt_is_the_official_one(void **state)
     assert_string_equal(s.s, official);
     str_reset(&s);
     prompt_agent("g", "Step 0: {\"action_name\": \"wait\"}.", &s);
-    assert_non_null(strstr(s.s, "## Previous Actions\nStep 0: {\"action_name\": \"wait\"}.\n\nNow,"));
+    assert_non_null(
+        strstr(s.s, "## Previous Actions\nStep 0: {\"action_name\": \"wait\"}.\n\nNow,"));
     str_done(&s);
 }
 

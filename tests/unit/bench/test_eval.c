@@ -120,14 +120,17 @@ static void any_of_several_next_steps_is_right_and_their_parts_are_counted(void 
 {
     /* whatever the model does, it is one of these kinds; nothing has this text */
     static const char rows[] =
-        "{\"img_filename\": \"a.png\", \"goal\": \"Click OK\", \"history\": [{\"action\": \"click\","
-        " \"start_point\": [40, 20]}], \"data_type\": \"later\", \"expect\": [{\"action\": \"click\"},"
-        " {\"action\": \"input\"}, {\"action\": \"press\"}, {\"action\": \"drag\"}, {\"action\": \"wait\"},"
+        "{\"img_filename\": \"a.png\", \"goal\": \"Click OK\", \"history\": ["
+        "{\"action\": \"click\", \"start_point\": [40, 20]}], \"data_type\": \"later\","
+        " \"expect\": [{\"action\": \"click\"}, {\"action\": \"input\"}, {\"action\": \"press\"},"
+        " {\"action\": \"drag\"}, {\"action\": \"wait\"},"
         " {\"action\": \"finished\"}, {\"action\": \"call_user\"}, {\"action\": \"scroll\"},"
         " {\"action\": \"open\"}]}\n"
-        "{\"img_filename\": \"a.png\", \"goal\": \"Type x in Name\", \"expect\": {\"action\": \"input\","
+        "{\"img_filename\": \"a.png\", \"goal\": \"Type x in Name\","
+        " \"expect\": {\"action\": \"input\","
         " \"text\": \"nobody says this\"}}\n"
-        "{\"img_filename\": \"a.png\", \"question\": \"Is it?\", \"answers\": [\"nobody says this\"]}\n";
+        "{\"img_filename\": \"a.png\", \"question\": \"Is it?\","
+        " \"answers\": [\"nobody says this\"]}\n";
     struct eval_options o = {.json = true};
     struct err err = {0};
     char *out = NULL;
@@ -142,7 +145,7 @@ static void any_of_several_next_steps_is_right_and_their_parts_are_counted(void 
 
 static void the_table_has_wilsons_interval(void **state)
 {
-    /* of one row, right: 20.7 to 100 % (Wilson 1927; the same as statsmodels' proportion_confint) */
+    /* of one row, right: 20.7 to 100 % (Wilson 1927; as statsmodels' proportion_confint) */
     static const char rows[] = "[{\"img_filename\": \"a.png\", \"instruction\": \"x\","
                                " \"bbox\": [0, 0, 84, 56], \"data_type\": \"text\"}]";
     struct eval_options o = {0};
@@ -168,7 +171,8 @@ static void a_bad_line_is_named(void **state)
          " \"history\": [{\"action\": \"click\", \"start_point\": [900, 5]}]}", "900"},
         {"{\"img_filename\": \"a.png\", \"question\": \"x\"}", "lacks question or answers"},
         {"{\"img_filename\": \"a.png\", \"question\": \"x\", \"answers\": [1]}", "must be texts"},
-        {"{\"img_filename\": \"a.png\", \"question\": \"x\", \"answers\": [\"y\"], \"window\": [1]}",
+        {"{\"img_filename\": \"a.png\", \"question\": \"x\", \"answers\": [\"y\"],"
+         " \"window\": [1]}",
          "window must be four numbers"},
     };
     struct eval_options o = {0};

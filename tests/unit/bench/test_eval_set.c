@@ -1,5 +1,5 @@
-/* tests/eval: the committed set is what its README says, and deskhand eval reads all three files. What the
- * model answers is not tested here: the table in data/nano/SKILL.md tells. */
+/* tests/eval: the committed set is what its README says, and deskhand eval reads all three files.
+ * What the model answers is not tested here: the table in data/nano/SKILL.md tells. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "bench/eval.h"

@@ -1,6 +1,6 @@
-/* deskhand bench --vs-llama: what the other programs print is read strictly, rows are chosen by name, and a
- * row runs from both ends: Deskhand on a small GGUF model, theirs as scripts that print what llama.cpp and
- * ik_llama.cpp do. */
+/* deskhand bench --vs-llama: what the other programs print is read strictly, rows are chosen by
+ * name, and a row runs from both ends: Deskhand on a small GGUF model, theirs as scripts that print
+ * what llama.cpp and ik_llama.cpp do. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "bench/peers.h"
@@ -40,11 +40,14 @@ static int make_folder(void **state)
     assert_non_null(mkdtemp(dir));
     link_model(DESKHAND_TEST_GGUF "/vl.gguf", "q8_0.gguf");
     link_model(DESKHAND_TEST_GGUF "/mmproj-vl.gguf", "mmproj.gguf");
-    script("llama", "llama-mtmd-cli", "#!/bin/sh\necho 0.1 I mtmd batch encoding done in 1234000 ms >&2\n");
-    script("llama", "llama-bench", "#!/bin/sh\necho '[ { \"avg_ns\": 64000000000000, \"avg_ts\": 1 } ]'\n");
+    script("llama", "llama-mtmd-cli",
+           "#!/bin/sh\necho 0.1 I mtmd batch encoding done in 1234000 ms >&2\n");
+    script("llama", "llama-bench",
+           "#!/bin/sh\necho '[ { \"avg_ns\": 64000000000000, \"avg_ts\": 1 } ]'\n");
     script("ik", "llama-mtmd-cli", "#!/bin/sh\necho 'image slice encoded in 2345000 ms'\n");
     /* Only with its own order of weights. */
-    script("ik", "llama-bench", "#!/bin/sh\ncase \"$*\" in *'-rtr 1'*) echo '\"avg_ns\": 32000000000000,';; esac\n");
+    script("ik", "llama-bench",
+           "#!/bin/sh\ncase \"$*\" in *'-rtr 1'*) echo '\"avg_ns\": 32000000000000,';; esac\n");
     script("bad", "llama-bench", "#!/bin/sh\necho no such model; exit 3\n");
     script("dumb", "llama-bench", "#!/bin/sh\necho '\"avg_ns\": none'\n");
     return 0;
@@ -67,14 +70,19 @@ static void test_numbers(void **state)
     assert_true(peers_parse("took inf", "took ") < 0);
 }
 
-static int run(const char *llama, const char *ik, const char *rows, char **ret_text, struct err *err)
+static int run(const char *llama, const char *ik, const char *rows, char **ret_text,
+               struct err *err)
 {
     size_t n;
     AUTO_FREE char *llama_dir = file_join(dir, llama);
     AUTO_FREE char *ik_dir = file_join(dir, ik ? ik : "");
     FILE *out = open_memstream(ret_text, &n);
-    struct peers_options o = {.llama = llama_dir, .ik = ik ? ik_dir : NULL, .shapes = dir, .rows = rows,
-                              .n_threads = 1, .n_rounds = 1};
+    struct peers_options o = {.llama = llama_dir,
+                              .ik = ik ? ik_dir : NULL,
+                              .shapes = dir,
+                              .rows = rows,
+                              .n_threads = 1,
+                              .n_rounds = 1};
     int r = peers_run(&o, out, err);
     fclose(out);
     return r;

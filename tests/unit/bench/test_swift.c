@@ -1,4 +1,5 @@
-/* A step of the history as ms-swift's row: the same prompt as the daemon sent, points as objects. */
+/* A step of the history as ms-swift's row: the same prompt as the daemon sent, points as
+ * objects. */
 #include "bench/swift.h"
 #include "base/mem.h"
 
@@ -17,10 +18,10 @@ static json_t *task(const char *state, const char *text)
         " {s:i, s:s, s:{s:s, s:[i, i]}, s:[i, i], s:s, s:{s:i, s:i}},"
         " {s:i, s:s, s:{s:s, s:s}, s:n, s:s}]}",
         "goal", "Type Ada in Name and click OK", "state", state, "steps",
-        "step", 1, "effect", "no_effect", "action", "action", "input", "start_point", 30, 40, "text",
-        text, "point", 130, 240, "why", "field \"Name\"", "screen", "x", 100, "y", 200,
-        "step", 2, "effect", "confirmed", "action", "action", "click", "start_point", 50, 60, "point",
-        150, 260, "why", "button \"OK\"", "screen", "x", 100, "y", 200,
+        "step", 1, "effect", "no_effect", "action", "action", "input", "start_point", 30, 40,
+        "text", text, "point", 130, 240, "why", "field \"Name\"", "screen", "x", 100, "y", 200,
+        "step", 2, "effect", "confirmed", "action", "action", "click", "start_point", 50, 60,
+        "point", 150, 260, "why", "button \"OK\"", "screen", "x", 100, "y", 200,
         "step", 3, "effect", "unverifiable", "action", "action", "finished", "status", "success",
         "point", "why", "");
     assert_non_null(t);
@@ -38,8 +39,9 @@ static void a_row_has_the_prompt_and_the_point_in_the_picture(void **state)
     const char *asked = json_string_value(json_object_get(json_array_get(turns, 0), "content"));
     const char *said = json_string_value(json_object_get(json_array_get(turns, 1), "content"));
     assert_true(strncmp(asked, "<image>You are a GUI agent.", 27) == 0);
-    assert_non_null(strstr(asked, "## Goal\nType Ada in Name and click OK\n\n## Previous Actions\n"
-                                  "Step 0: No effect. {\"action_name\": \"input\", \"text\": \"Ada\"}.\n"));
+    assert_non_null(
+        strstr(asked, "## Goal\nType Ada in Name and click OK\n\n## Previous Actions\n"
+                      "Step 0: No effect. {\"action_name\": \"input\", \"text\": \"Ada\"}.\n"));
     assert_string_equal(said, "<think>\nbutton \"OK\"\n</think>\n\n"
                               "{\"action\": \"click\", \"start_point\": <bbox>}");
     json_t *want = json_pack("{s:[], s:[[i, i]], s:s}", "ref", "bbox", 50, 60, "bbox_type", "real");

@@ -1,4 +1,5 @@
-/* deskhand bench --together: a row for 1, 2 and 4 answers, as JSON too; what it cannot do is said. */
+/* deskhand bench --together: a row for 1, 2 and 4 answers, as JSON too; what it cannot do is
+ * said. */
 #include "base/mem.h"
 #include "bench/together.h"
 

@@ -1,5 +1,6 @@
-/* A websocket server of one connection for the client's tests: it answers the upgrade with an accept
- * key worked out by the test, and plays a script that the test writes. Not for product code. */
+/* A websocket server of one connection for the client's tests: it answers the upgrade with an
+ * accept key worked out by the test, and plays a script that the test writes. Not for product
+ * code. */
 #ifndef DESKHAND_TESTS_FAKE_DAEMON_H
 #define DESKHAND_TESTS_FAKE_DAEMON_H
 

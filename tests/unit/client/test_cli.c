@@ -132,7 +132,7 @@ static void test_question(void **state)
 }
 
 #define PLAIN_STEPS                                                                                \
-    "  3  click at 120,40               confirmed     \"field\\u{7}Name\" changed  0.42 s\n"        \
+    "  3  click at 120,40               confirmed     \"field\\u{7}Name\" changed  0.42 s\n"       \
     "     denied: press alt+F4: closes a window\n"                                                 \
     "  4  press alt+F4                  refused       by rule\n"                                   \
     "     failed: no\\u{202e}way\n"
@@ -167,11 +167,11 @@ static void test_doctor(void **state)
     doctor_model(&d, "/nonexistent");
     assert_int_equal(doctor_print(&d, out, false), 1);
     fclose(out);
-    assert_string_equal(text,
-        "OK    display     :1 answers\nWARN  shm         slow\n"
-        "OK    display     :1 answers\nWARN  shm         slow\n"
-        "FAIL  model       cannot open /nonexistent: No such file or directory: give --model a MiMo-VL "
-        "folder or a GGUF file\n");
+    assert_string_equal(text, "OK    display     :1 answers\nWARN  shm         slow\n"
+                              "OK    display     :1 answers\nWARN  shm         slow\n"
+                              "FAIL  model       cannot open /nonexistent: No such file or "
+                              "directory: give --model a MiMo-VL "
+                              "folder or a GGUF file\n");
     free(text);
 }
 

@@ -1,5 +1,5 @@
-/* The built `deskhand` as a script sees it: a process, its standard output and its exit code, against
- * a daemon that plays one task. argv[1] is the program. */
+/* The built `deskhand` as a script sees it: a process, its standard output and its exit code,
+ * against a daemon that plays one task. argv[1] is the program. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "fake_daemon.h"

@@ -6,11 +6,11 @@
 #include "base/str.h"
 
 #define SMALL_REGEX                                                                                \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}|"                               \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}|"               \
     " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define SMALL_SPLIT                                                                                \
-    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" SMALL_REGEX  \
-    "\"},\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\","                         \
+    "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"        \
+    "\"" SMALL_REGEX "\"},\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\","    \
     "\"add_prefix_space\":false,\"use_regex\":false}]}"
 
 enum {
@@ -32,12 +32,12 @@ enum {
 
 #define SMALL_MERGES "[\"a a\",[\"aa\",\"aa\"],\"aaaa aaaa\",\"i n\",[\"in\",\"g\"],\"\u0120 ing\"]"
 #define SMALL_ADDED                                                                                \
-    "[{\"id\":262,\"content\":\"<|im_start|>\",\"special\":true},"                                     \
-    "{\"id\":263,\"content\":\"<|im_end|>\",\"special\":true},"                                        \
-    "{\"id\":264,\"content\":\"<|vision_start|>\",\"special\":true},"                                  \
-    "{\"id\":265,\"content\":\"<|vision_end|>\",\"special\":true},"                                    \
-    "{\"id\":266,\"content\":\"<|image_pad|>\",\"special\":true},"                                     \
-    "{\"id\":267,\"content\":\"<think>\",\"special\":false},"                                          \
+    "[{\"id\":262,\"content\":\"<|im_start|>\",\"special\":true},"                                 \
+    "{\"id\":263,\"content\":\"<|im_end|>\",\"special\":true},"                                    \
+    "{\"id\":264,\"content\":\"<|vision_start|>\",\"special\":true},"                              \
+    "{\"id\":265,\"content\":\"<|vision_end|>\",\"special\":true},"                                \
+    "{\"id\":266,\"content\":\"<|image_pad|>\",\"special\":true},"                                 \
+    "{\"id\":267,\"content\":\"<think>\",\"special\":false},"                                      \
     "{\"id\":268,\"content\":\"</think>\",\"special\":false}]"
 
 /* Each part may be replaced to break it. */
@@ -45,7 +45,8 @@ struct small_tokenizer {
     const char *merges, *added, *split, *normalizer;
     int without_byte; /* -1: all are there */
 };
-#define SMALL_TOKENIZER ((struct small_tokenizer){SMALL_MERGES, SMALL_ADDED, SMALL_SPLIT, "null", -1})
+#define SMALL_TOKENIZER                                                                            \
+    ((struct small_tokenizer){SMALL_MERGES, SMALL_ADDED, SMALL_SPLIT, "null", -1})
 
 static inline void small_tokenizer_json(struct small_tokenizer t, struct str *out)
 {
@@ -57,7 +58,8 @@ static inline void small_tokenizer_json(struct small_tokenizer t, struct str *ou
         if (b != t.without_byte)
             str_printf(out, "\"\\u%04x\":%d,", (unsigned)cp, b);
     }
-    str_puts(out, "\"aa\":256,\"aaaa\":257,\"aaaaaaaa\":258,\"in\":259,\"ing\":260,\"\u0120ing\":261}");
+    str_puts(out,
+             "\"aa\":256,\"aaaa\":257,\"aaaaaaaa\":258,\"in\":259,\"ing\":260,\"\u0120ing\":261}");
     str_printf(out, ",\"merges\":%s},\"normalizer\":%s,\"pre_tokenizer\":%s,\"added_tokens\":%s}",
                t.merges, t.normalizer, t.split, t.added);
 }

@@ -224,9 +224,14 @@ static void bad_files_are_refused(void **state)
     static const struct {
         const char *merges, *says;
     } merges[] = {
-        {"[\"a  a\"]", "merge 0"},   {"[\"aa\"]", "merge 0"},        {"[\"z q\"]", "merge 0"},
-        {"[\"a a\",7]", "merge 1"},  {"[[\"a\",\"a\",\"a\"]]", "merge 0"}, {"[[\"a\",5]]", "merge 0"},
-        {"[\" a\"]", "merge 0"},     {"{}", "merges"},
+        {"[\"a  a\"]", "merge 0"},
+        {"[\"aa\"]", "merge 0"},
+        {"[\"z q\"]", "merge 0"},
+        {"[\"a a\",7]", "merge 1"},
+        {"[[\"a\",\"a\",\"a\"]]", "merge 0"},
+        {"[[\"a\",5]]", "merge 0"},
+        {"[\" a\"]", "merge 0"},
+        {"{}", "merges"},
     };
     for (size_t i = 0; i < N_ELEMENTS(merges); i++) {
         t = SMALL_TOKENIZER;

@@ -90,7 +90,8 @@ static void the_default_system_prompt_comes_first(void **state)
 static void a_given_system_prompt_replaces_it(void **state)
 {
     struct vlm_part s[] = {text("Be short.")}, u[] = {text("Hi")}, a[] = {text("Hm")};
-    struct vlm_message m[] = {{"system", s, 1}, {"user", u, 1}, {"assistant", a, 1}, {"user", NULL, 0}};
+    struct vlm_message m[] = {
+        {"system", s, 1}, {"user", u, 1}, {"assistant", a, 1}, {"user", NULL, 0}};
     gives(&(struct vlm_request){.messages = m, .n_messages = 4, .prefill = "<think>\n</think>\n"},
           "<|im_start|>system\nBe short.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
           "<|im_start|>assistant\nHm<|im_end|>\n<|im_start|>user\n<|im_end|>\n"
@@ -100,9 +101,11 @@ static void a_given_system_prompt_replaces_it(void **state)
 
 static void pictures_become_pads_where_they_stand(void **state)
 {
-    struct patches small = {.grid_t = 1, .grid_h = 2, .grid_w = 6, .patch_size = 14, .merge_size = 2};
+    struct patches small = {
+        .grid_t = 1, .grid_h = 2, .grid_w = 6, .patch_size = 14, .merge_size = 2};
     struct patches big = {.grid_t = 1, .grid_h = 4, .grid_w = 4, .patch_size = 14, .merge_size = 2};
-    struct vlm_part p[] = {text("a"), {VLM_IMAGE, NULL, &small}, {VLM_IMAGE, NULL, &big}, text("b")};
+    struct vlm_part p[] = {
+        text("a"), {VLM_IMAGE, NULL, &small}, {VLM_IMAGE, NULL, &big}, text("b")};
     struct vlm_message m[] = {{"user", p, 4}};
     struct chat_image *images;
     int n;
@@ -162,10 +165,12 @@ static void what_cannot_be_a_prompt_is_refused(void **state)
     text_[2000] = 0;
     struct patches huge = {.grid_t = 1, .grid_h = 2000, .grid_w = 2000, .merge_size = 2};
     struct patches none = {.grid_t = 1, .grid_h = 2, .grid_w = 2, .merge_size = 0};
-    struct vlm_part ok[] = {text("a")}, big[] = {text(text_)}, no_image[] = {{VLM_IMAGE, NULL, NULL}};
+    struct vlm_part ok[] = {text("a")}, big[] = {text(text_)},
+                    no_image[] = {{VLM_IMAGE, NULL, NULL}};
     struct vlm_part wide[] = {{VLM_IMAGE, NULL, &huge}}, bad[] = {{VLM_IMAGE, NULL, &none}};
-    struct vlm_message rows[] = {{"tool", ok, 1}, {NULL, ok, 1}, {"user\n", ok, 1}, {"user", big, 1},
-                                 {"user", no_image, 1}, {"user", wide, 1}, {"user", bad, 1}};
+    struct vlm_message rows[] = {{"tool", ok, 1},  {NULL, ok, 1},         {"user\n", ok, 1},
+                                 {"user", big, 1}, {"user", no_image, 1}, {"user", wide, 1},
+                                 {"user", bad, 1}};
     static const char *const says[] = {"\"tool\"", "role", "role", "context is 1000", "picture",
                                        "context is 1000", "picture"};
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
@@ -191,7 +196,8 @@ static void a_tokenizer_without_control_tokens_is_refused(void **state)
     struct chat_image *images;
     int n, n_images;
     struct err e = {0};
-    assert_true(chat_build(bpe, &config, &(struct vlm_request){0}, &ids, &n, &images, &n_images, &e) < 0);
+    assert_true(
+        chat_build(bpe, &config, &(struct vlm_request){0}, &ids, &n, &images, &n_images, &e) < 0);
     assert_non_null(strstr(e.text, "<|im_end|>"));
     bpe_close(bpe);
     bpe = kept;

@@ -133,7 +133,8 @@ static void flat_and_nested_files_say_the_same(void **state)
     struct vlm_config c = good();
     is_mimo(&c);
     AUTO(str_done) struct str s = {0};
-    str_printf(&s, "{\"model_type\":\"qwen2_5_vl\",\"text_config\":{%s},%s}", text_part, vision_part);
+    str_printf(&s, "{\"model_type\":\"qwen2_5_vl\",\"text_config\":{%s},%s}", text_part,
+               vision_part);
     put("config.json", str_cstr(&s));
     c = good();
     is_mimo(&c);
@@ -151,11 +152,13 @@ static void other_forms_are_understood(void **state)
     c = good();
     assert_int_equal(c.n_eos, 1);
 
-    put_changed("config.json", "\"num_attention_heads\":32", "\"num_attention_heads\":16,\"head_dim\":128");
+    put_changed("config.json", "\"num_attention_heads\":32",
+                "\"num_attention_heads\":16,\"head_dim\":128");
     c = good();
     assert_int_equal(c.n_heads * c.d_head, 2048);
 
-    put_changed("config.json", "\"type\":\"mrope\"", "\"rope_type\":\"default\",\"type\":\"default\"");
+    put_changed("config.json", "\"type\":\"mrope\"",
+                "\"rope_type\":\"default\",\"type\":\"default\"");
     good();
 
     put_changed("config.json", "\"in_channels\":3", "\"in_chans\":3,\"tokens_per_second\":2");
@@ -190,13 +193,15 @@ static void what_does_not_fit_is_refused_by_name(void **state)
         {config, "\"num_hidden_layers\":36", "\"num_hidden_layers\":-1", "num_hidden_layers"},
         {config, "\"num_hidden_layers\":36,", "", "num_hidden_layers"},
         {config, "\"num_key_value_heads\":8", "\"num_key_value_heads\":5", "num_key_value_heads"},
-        {config, "\"num_attention_heads\":32", "\"num_attention_heads\":\"32\"", "num_attention_heads"},
+        {config, "\"num_attention_heads\":32", "\"num_attention_heads\":\"32\"",
+         "num_attention_heads"},
         {config, "[16,24,24]", "[16,24,25]", "mrope_section"},
         {config, "[16,24,24]", "[16,24]", "mrope_section"},
         {config, "[16,24,24]", "[-16,56,24]", "mrope_section"},
         {config, "\"type\":\"mrope\"", "\"type\":\"yarn\"", "yarn"},
         {config, "\"hidden_act\":\"silu\"", "\"hidden_act\":\"gelu\"", "gelu"},
-        {config, "\"use_sliding_window\":false", "\"use_sliding_window\":true", "use_sliding_window"},
+        {config, "\"use_sliding_window\":false", "\"use_sliding_window\":true",
+         "use_sliding_window"},
         {config, "\"rms_norm_eps\":1e-5", "\"rms_norm_eps\":1", "rms_norm_eps"},
         {config, "\"rope_theta\":640000", "\"rope_theta\":\"x\"", "rope_theta"},
         {config, "\"vision_config\"", "\"vision\"", "vision_config"},

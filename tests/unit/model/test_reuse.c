@@ -183,8 +183,8 @@ static void same_words(struct vlm_reply *a, struct vlm_reply *b)
     vlm_reply_done(b);
 }
 
-/* A history that does not fit says so; without its oldest screenshot it does, what was before that is
- * taken over, and the answer is that of an engine which never saw it. */
+/* A history that does not fit says so; without its oldest screenshot it does, what was before that
+ * is taken over, and the answer is that of an engine which never saw it. */
 static void an_old_screenshot_can_go(void **state)
 {
     struct vlm *old = m, *fresh;

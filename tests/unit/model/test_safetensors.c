@@ -72,11 +72,12 @@ static void refused(const char *part)
 
 static void a_good_file_gives_its_tensors(void **state)
 {
-    put_tensors("model.safetensors",
-                "{\"__metadata__\":{\"format\":\"pt\"},"
-                "\"model.norm.weight\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[4,16]},"
-                "\"visual.x\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}",
-                16);
+    put_tensors(
+        "model.safetensors",
+        "{\"__metadata__\":{\"format\":\"pt\"},"
+        "\"model.norm.weight\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[4,16]},"
+        "\"visual.x\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}",
+        16);
     struct safetensors *s;
     assert_int_equal(safetensors_open(dir, &s, NULL), 0);
     const struct tensor *t = safetensors_find(s, "model.norm.weight");
@@ -98,11 +99,12 @@ static void a_good_file_gives_its_tensors(void **state)
 
 static void both_generations_of_names_are_found(void **state)
 {
-    put_tensors("model.safetensors",
-                "{\"model.language_model.a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
-                "\"model.visual.b\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]},"
-                "\"lm_head.weight\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}",
-                6);
+    put_tensors(
+        "model.safetensors",
+        "{\"model.language_model.a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+        "\"model.visual.b\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]},"
+        "\"lm_head.weight\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[4,6]}}",
+        6);
     struct safetensors *s;
     assert_int_equal(safetensors_open(dir, &s, NULL), 0);
     assert_int_equal(((const uint8_t *)safetensors_find(s, "model.a")->data)[0], 0);
@@ -167,8 +169,10 @@ static void header_lengths_are_checked(void **state)
 
 static void shards_are_joined_and_the_index_is_checked(void **state)
 {
-    put_tensors("a.safetensors", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
-    put_tensors("b.safetensors", "{\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
+    put_tensors("a.safetensors", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                4);
+    put_tensors("b.safetensors", "{\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                4);
     const char *good = "{\"weight_map\":{\"x\":\"a.safetensors\",\"y\":\"b.safetensors\"}}";
     put("model.safetensors.index.json", good, strlen(good));
     struct safetensors *s;
@@ -190,7 +194,8 @@ static void shards_are_joined_and_the_index_is_checked(void **state)
         put("model.safetensors.index.json", bad[i][0], strlen(bad[i][0]));
         refused(bad[i][1]);
     }
-    put_tensors("b.safetensors", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
+    put_tensors("b.safetensors", "{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+                4);
     put("model.safetensors.index.json", good, strlen(good));
     refused("in two shards");
 }
@@ -202,7 +207,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(both_generations_of_names_are_found, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(lies_are_named, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(header_lengths_are_checked, make_dir, drop_dir),
-        cmocka_unit_test_setup_teardown(shards_are_joined_and_the_index_is_checked, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(shards_are_joined_and_the_index_is_checked, make_dir,
+                                        drop_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,8 +313,8 @@ static void a_wrong_picture_is_refused(void **state)
     turn_done(&t);
 }
 
-/* Prompts of odd and even lengths over one and several blocks of positions. Against f32; bf16 alone is
- * off by up to 0.018 on this checkpoint (docs/quantization.md). */
+/* Prompts of odd and even lengths over one and several blocks of positions. Against f32; bf16 alone
+ * is off by up to 0.018 on this checkpoint (docs/quantization.md). */
 static void keys_in_int8_stay_close(void **state)
 {
     static const struct {

@@ -106,8 +106,10 @@ static void each_axis_has_its_frequencies(void **state)
 
 static void a_picture_is_part_of_the_prefix(void **state)
 {
-    uint64_t a[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, -1, 0), kv_key_visual(1, 1, 4, 4, -1, 1)};
-    uint64_t b[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, -1, 0), kv_key_visual(2, 1, 4, 4, -1, 1)};
+    uint64_t a[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, -1, 0),
+                    kv_key_visual(1, 1, 4, 4, -1, 1)};
+    uint64_t b[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 4, -1, 0),
+                    kv_key_visual(2, 1, 4, 4, -1, 1)};
     uint64_t c[] = {kv_key_text(5), kv_key_visual(1, 1, 4, 8, -1, 0)};
 
     assert_int_equal(kv_common(a, 3, a, 3), 3);
@@ -170,7 +172,8 @@ static void a_seed_repeats(void **state)
     sampler_init(&a, 64, 1, 0, 7);
     sampler_init(&b, 64, 1, 0, 7);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(sampler_next(&a, logits, NULL, NULL), sampler_next(&b, logits, NULL, NULL));
+        assert_int_equal(sampler_next(&a, logits, NULL, NULL),
+                         sampler_next(&b, logits, NULL, NULL));
     sampler_done(&a);
     sampler_done(&b);
 }

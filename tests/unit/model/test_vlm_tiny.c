@@ -1,7 +1,7 @@
 /* The engine against transformers 4.57 in f32 on a checkpoint of random weights that has what the
  * shipped one lacks: a video, two pictures in a prompt, windows at edges, a head of its own,
- * text_config, the newer tensor names, mixed types, another epsilon and theta, embedding rows beyond
- * the tokenizer. tools/goldens/tiny.py made tests/golden/tiny. */
+ * text_config, the newer tensor names, mixed types, another epsilon and theta, embedding rows
+ * beyond the tokenizer. tools/goldens/tiny.py made tests/golden/tiny. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/vlm.h"

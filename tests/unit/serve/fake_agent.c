@@ -157,7 +157,9 @@ void agent_request(struct agent *a, const char *method, json_t *params, json_t *
 
 int agent_reload(struct agent *a, struct err *err)
 {
-    return ++fake_counts.n_reloads == 2 ? err_set(err, -EINVAL, "line 3 is wrong: \xff" /* no UTF-8 */) : 0;
+    return ++fake_counts.n_reloads == 2
+               ? err_set(err, -EINVAL, "line 3 is wrong: \xff" /* no UTF-8 */)
+               : 0;
 }
 
 void agent_greet(struct agent *a, void (*tell)(void *user, const char *method, json_t *params),

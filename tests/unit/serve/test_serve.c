@@ -828,13 +828,27 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, daemon_start, daemon_end)
     const struct CMUnitTest tests[] = {
-        T(test_files),  T(test_second_instance),
+        T(test_files),
+        T(test_second_instance),
         cmocka_unit_test_setup_teardown(test_usual_port_is_taken, daemon_start_beside_another,
-                                        daemon_end_beside_another), T(test_only_loopback), T(test_upgrade_gate),
-        T(test_backoff), T(test_login),          T(test_http),          T(test_rpc),
-        T(test_frames), T(test_garbage),         T(test_many),          T(test_wake),
-        T(test_reconnect), T(test_dead_display), T(test_idle),         T(test_piles_up),      T(test_never_reads),
-        T(test_reload), T(test_shutdown),
+                                        daemon_end_beside_another),
+        T(test_only_loopback),
+        T(test_upgrade_gate),
+        T(test_backoff),
+        T(test_login),
+        T(test_http),
+        T(test_rpc),
+        T(test_frames),
+        T(test_garbage),
+        T(test_many),
+        T(test_wake),
+        T(test_reconnect),
+        T(test_dead_display),
+        T(test_idle),
+        T(test_piles_up),
+        T(test_never_reads),
+        T(test_reload),
+        T(test_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

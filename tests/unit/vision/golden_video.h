@@ -1,4 +1,5 @@
-/* Made by tools/goldens/video.py with qwen_vl_utils 0.0.14, torch 2.13.0+cpu, transformers 4.57.1. */
+/* Made by tools/goldens/video.py with qwen_vl_utils 0.0.14, torch 2.13.0+cpu, transformers
+ * 4.57.1. */
 static const struct golden_plan {
     int n_frames;
     double fps;
