@@ -47,6 +47,7 @@ char *mem_strndup(const char *s, size_t n)
     return r;
 }
 
+#define LARGE_PAGE ((size_t)2 << 20)
 #define LAZY_MIN ((size_t)1 << 20) /* bytes from which on whole pages are left to the kernel */
 
 /* Whole pages inside a large block go back to the kernel, which gives zeroed ones when they are
@@ -67,6 +68,17 @@ void *mem_aligned(size_t n)
 {
     n = n ? (n + 63) & ~(size_t)63 : 64;
     void *p = must(aligned_alloc(64, n), n);
+    zero(p, n);
+    return p;
+}
+
+void *mem_large(size_t n)
+{
+    if (n < LARGE_PAGE)
+        return mem_aligned(n);
+    n = (n + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+    void *p = must(aligned_alloc(LARGE_PAGE, n), n);
+    madvise(p, n, MADV_HUGEPAGE); /* a wish */
     zero(p, n);
     return p;
 }

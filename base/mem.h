@@ -18,6 +18,8 @@ char *mem_strndup(const char *s, size_t n); /* stops at a NUL too */
 /* 64-byte aligned, zeroed; sized in bytes. Free with free(). Of a large block only what is touched
  * takes memory. */
 void *mem_aligned(size_t n);
+/* The same on 2 MiB pages where the system gives them: for what is used as a whole. */
+void *mem_large(size_t n);
 
 /* True on overflow (and *ret untouched): `if (mem_mul(&n, a, b)) return err_set(...)`. */
 static inline bool mem_mul(size_t *ret, size_t a, size_t b)

@@ -43,11 +43,11 @@ static void alloc_scratch(struct lm *m)
     size_t n_q = (size_t)m->n_head * (size_t)m->d_head;
     size_t n_kv = (size_t)m->n_kv_head * (size_t)m->d_head;
 
-    m->x = mem_aligned(sizeof(float) * n * (size_t)m->d);
-    m->h = mem_aligned(sizeof(float) * n * MAX((size_t)m->d, n_q));
-    m->qkv = mem_aligned(sizeof(float) * n * (n_q + 2 * n_kv));
-    m->wide = mem_aligned(sizeof(float) * n * 2 * (size_t)m->n_inner);
-    m->inner = mem_aligned(sizeof(float) * n * (size_t)m->n_inner);
+    m->x = mem_large(sizeof(float) * n * (size_t)m->d);
+    m->h = mem_large(sizeof(float) * n * MAX((size_t)m->d, n_q));
+    m->qkv = mem_large(sizeof(float) * n * (n_q + 2 * n_kv));
+    m->wide = mem_large(sizeof(float) * n * 2 * (size_t)m->n_inner);
+    m->inner = mem_large(sizeof(float) * n * (size_t)m->n_inner);
     m->cosine = mem_aligned(sizeof(float) * n * half);
     m->sine = mem_aligned(sizeof(float) * n * half);
 }

@@ -219,10 +219,10 @@ static void scratch_for(struct vit *v, struct backend *b, int n)
         return;
     if (v->n_scratch)
         scratch_done(v, b);
-    v->x = mem_aligned(sizeof(float) * un * d);
-    v->h = mem_aligned(sizeof(float) * MAX(un, MLP_ROWS) * d);
-    v->qkv = mem_aligned(sizeof(float) * un * 3 * d);
-    v->wide = mem_aligned(sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner);
+    v->x = mem_large(sizeof(float) * un * d);
+    v->h = mem_large(sizeof(float) * MAX(un, MLP_ROWS) * d);
+    v->qkv = mem_large(sizeof(float) * un * 3 * d);
+    v->wide = mem_large(sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner);
     v->cosine = mem_aligned(sizeof(float) * un * half);
     v->sine = mem_aligned(sizeof(float) * un * half);
     b->kv_alloc(b, v->n_head, (int)half * 2, n, &v->kv);

@@ -148,6 +148,9 @@ static float burn(int n)
     return _mm512_reduce_add_ps(acc[0]);
 }
 
-void bf16_attend(const struct attend *a, const struct attend_tile *t); /* bf16_attn.c */
+/* bf16_attn.c */
+void bf16_put_values(int n_rows, int d, const float *v, size_t ld, uint16_t *to);
+void bf16_attend(const struct attend *a, const struct attend_tile *t);
 
-const struct bf16_kernels kernels_bf16 = {pack_row, tile, row, bf16_attend, burn, 24 * 64};
+const struct bf16_kernels kernels_bf16 = {pack_row, tile,        row,  bf16_put_values,
+                                          bf16_attend, burn, 24 * 64};

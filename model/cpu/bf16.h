@@ -21,6 +21,9 @@ struct bf16_kernels {
     /* One row of n_panels panels: c [32 n_panels] = ... */
     void (*row)(int n_panels, bool add, const float *bias, int k2, const uint16_t *a,
                 const uint16_t *b, float *c);
+    /* Values of n_rows positions, from a multiple of 32 on: to [d, KV_BLOCK]; what follows up to
+     * the next multiple of 32 becomes 0. */
+    void (*put_values)(int n_rows, int d, const float *v, size_t ld, uint16_t *to);
     /* One tile of queries against all the keys that it sees. */
     void (*attend)(const struct attend *a, const struct attend_tile *t);
     float (*burn)(int n);

@@ -8,6 +8,7 @@
  * registers as bf16 weights already: the maximum that they are taken against may be stale by GROWTH
  * (powers of two), which f32 sums do not mind, so a new one is rare; then what is not summed up yet
  * is, and the sums are scaled. Few queries: the heads that share keys are lanes too. */
+#include "model/cpu/across.h"
 #include "model/cpu/bf16.h"
 
 #include <immintrin.h>
@@ -229,6 +230,47 @@ INLINE void run(const int QV, struct state *s, int k_end, int all_see)
     }
 }
 
+/* 16 rows of d floats, NULL: zeros, times scale to lanes of pairs, ld values apart. */
+static void put_queries(const float *const row[16], int d, float scale, uint16_t *to, int ld)
+{
+    __m512 f = _mm512_set1_ps(scale);
+
+    for (int j = 0; j < d; j += 32) {
+        int n_pairs = MIN(16, (d - j) / 2);
+        __mmask16 m0 = across_first(d - j), m1 = across_first(MAX(0, d - j - 16));
+        __m512i r[16];
+        UNROLL for (int i = 0; i < 16; i++)
+        {
+            r[i] = _mm512_setzero_si512();
+            if (row[i])
+                r[i] = (__m512i)_mm512_cvtne2ps_pbh(
+                    _mm512_mul_ps(_mm512_maskz_loadu_ps(m1, row[i] + j + 16), f),
+                    _mm512_mul_ps(_mm512_maskz_loadu_ps(m0, row[i] + j), f));
+        }
+        across_16(r);
+        UNROLL for (int i = 0; i < 16; i++)
+            if (i < n_pairs)
+                _mm512_storeu_si512(to + (size_t)(j / 2 + i) * (size_t)ld, r[i]);
+    }
+}
+
+/* Lanes of sums, ld floats apart, times f become rows. */
+static void take_answers(const float *o, int ld, int d, __m512 f, float *const row[16])
+{
+    for (int j = 0; j < d; j += 16) {
+        __mmask16 m = across_first(d - j);
+        __m512i r[16];
+        UNROLL for (int i = 0; i < 16; i++)
+            r[i] = _mm512_castps_si512(
+                i < d - j ? _mm512_mul_ps(_mm512_loadu_ps(o + (size_t)(j + i) * (size_t)ld), f)
+                          : _mm512_setzero_ps());
+        across_16(r);
+        UNROLL for (int i = 0; i < 16; i++)
+            if (row[i])
+                _mm512_mask_storeu_ps(row[i] + j, m, _mm512_castsi512_ps(r[i]));
+    }
+}
+
 void bf16_attend(const struct attend *a, const struct attend_tile *t);
 void bf16_attend(const struct attend *a, const struct attend_tile *t)
 {
@@ -237,6 +279,8 @@ void bf16_attend(const struct attend *a, const struct attend_tile *t)
     int hk = t->head / (a->n_head / kv->n_head), all_see = INT32_MAX;
     int k_end = a->causal ? a->base + t->q_begin + t->n_q : t->k_end;
     float scale = a->scale * 1.44269504f; /* powers of two instead of e */
+    const float *from[LANES];
+    float *to[LANES];
     struct state s; /* large: what is not set is not read */
 
     s.d = d;
@@ -252,20 +296,14 @@ void bf16_attend(const struct attend *a, const struct attend_tile *t)
     s.v_scale = is_int8 ? kv->v_scale + row : NULL;
     for (int l = 0; l < width; l++) {
         int i = l / t->n_heads, h = t->head + l % t->n_heads;
-        uint16_t *to = s.q + 2 * l;
+        size_t q = (size_t)(t->q_begin + i), col = (size_t)h * (size_t)d;
         s.end[l] = l < n_lanes && a->causal ? a->base + t->q_begin + i + 1 : k_end;
         all_see = MIN(all_see, s.end[l]);
-        if (l >= n_lanes) {
-            for (int j = 0; j < d / 2; j++)
-                to[(size_t)j * (size_t)width * 2] = to[(size_t)j * (size_t)width * 2 + 1] = 0;
-            continue;
-        }
-        const float *q = a->q + (size_t)(t->q_begin + i) * a->ld_q + (size_t)h * (size_t)d;
-        for (int j = 0; j < d / 2; j++, to += width * 2) {
-            to[0] = bf16_from_f32(q[2 * j] * scale);
-            to[1] = bf16_from_f32(q[2 * j + 1] * scale);
-        }
+        from[l] = l < n_lanes ? a->q + q * a->ld_q + col : NULL;
+        to[l] = l < n_lanes ? a->out + q * a->ld_out + col : NULL;
     }
+    for (int l = 0; l < width; l += 16)
+        put_queries(from + l, d, scale, s.q + 2 * l, 2 * width);
     switch (width) {
     case 16:
         run(1, &s, k_end, all_see);
@@ -276,11 +314,34 @@ void bf16_attend(const struct attend *a, const struct attend_tile *t)
     default:
         run(3, &s, k_end, all_see);
     }
-    for (int l = 0; l < n_lanes; l++) {
-        int i = l / t->n_heads, h = t->head + l % t->n_heads;
-        float *to = a->out + (size_t)(t->q_begin + i) * a->ld_out + (size_t)h * (size_t)d;
-        float f = 1.0f / s.sum[l];
-        for (int j = 0; j < d; j++)
-            to[j] = s.o[j * width + l] * f;
+    for (int l = 0; l < width; l += 16) {
+        __m512 f = _mm512_div_ps(_mm512_set1_ps(1), _mm512_loadu_ps(s.sum + l));
+        take_answers(s.o + l, width, d, f, to + l);
     }
+}
+
+/* Two rows at a time are pairs; 32 positions of a column are a line. */
+void bf16_put_values(int n_rows, int d, const float *v, size_t ld, uint16_t *to);
+void bf16_put_values(int n_rows, int d, const float *v, size_t ld, uint16_t *to)
+{
+    for (int i = 0; i < n_rows; i += 32)
+        for (int j = 0; j < d; j += 16) {
+            __mmask16 m = across_first(d - j);
+            __m512i r[16];
+            UNROLL for (int p = 0; p < 16; p++)
+            {
+                __m512 zero = _mm512_setzero_ps(), even = zero, odd = zero;
+                const float *from = v + (size_t)(i + 2 * p) * ld + j;
+                if (i + 2 * p < n_rows)
+                    even = _mm512_maskz_loadu_ps(m, from);
+                if (i + 2 * p + 1 < n_rows)
+                    odd = _mm512_maskz_loadu_ps(m, from + ld);
+                __m256i e = (__m256i)_mm512_cvtneps_pbh(even), o = (__m256i)_mm512_cvtneps_pbh(odd);
+                r[p] = _mm512_or_si512(_mm512_cvtepu16_epi32(e),
+                                       _mm512_slli_epi32(_mm512_cvtepu16_epi32(o), 16));
+            }
+            across_16(r);
+            for (int c = 0; c < MIN(16, d - j); c++)
+                _mm512_storeu_si512(to + (j + c) * KV_BLOCK + i, r[c]);
+        }
 }

@@ -48,7 +48,7 @@ void bf16_weight_pack(struct backend *b, const struct weight_part *parts, int n_
         w.n_out += parts[i].n_out;
     size_t n_pad = (size_t)ROUND_UP(w.n_out, PANEL);
     w.n_bytes = n_pad * (size_t)ROUND_UP(n_in, 2) * 2;
-    w.data = cpu_weight_alloc(w.n_bytes);
+    w.data = mem_large(w.n_bytes);
     if (bias) {
         w.bias = mem_aligned(n_pad * sizeof(float));
         memcpy(w.bias, bias, sizeof(float) * (size_t)w.n_out);
@@ -304,6 +304,7 @@ static void put_task(void *ctx, int task)
     struct kv_store *kv = p->kv;
     int block = p->pos / KV_BLOCK + task, d = kv->d_head, d_rows = ROUND_UP(d, 8);
     int begin = MAX(p->pos, block * KV_BLOCK), end = MIN(p->pos + p->n, (block + 1) * KV_BLOCK);
+    bool many = begin % 32 == 0 && end - begin >= 16;
 
     for (int h = 0; h < kv->n_head; h++) {
         uint16_t *to_k = (uint16_t *)kv->k + (size_t)h * (size_t)kv->n_cap * (size_t)d;
@@ -312,8 +313,13 @@ static void put_task(void *ctx, int task)
         for (int pos = begin; pos < end; pos++) {
             size_t from = (size_t)(pos - p->pos) * p->ld + (size_t)h * (size_t)d;
             p->kern->pack_row(d, d, p->k + from, to_k + (size_t)pos * (size_t)d);
-            for (int j = 0; j < d; j++)
+            for (int j = 0; j < d && !many; j++)
                 to_v[j * KV_BLOCK + pos % KV_BLOCK] = bf16_from_f32(p->v[from + (size_t)j]);
+        }
+        if (many) {
+            const float *v = p->v + (size_t)(begin - p->pos) * p->ld + (size_t)h * (size_t)d;
+            p->kern->put_values(end - begin, d, v, p->ld, to_v + begin % KV_BLOCK);
+            continue;
         }
         /* The other half of the last pair is multiplied by zero: it must be a number. */
         if (end % 2 == 1)

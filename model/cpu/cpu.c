@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <math.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <string.h>
 #ifdef __x86_64__
 #include <cpuid.h>
@@ -24,26 +23,11 @@ float f16_to_f32(uint16_t h)
     return h & 0x8000 ? -f : f;
 }
 
-#define LARGE_PAGE ((size_t)2 << 20)
-
-void *cpu_weight_alloc(size_t n)
-{
-    if (n < LARGE_PAGE)
-        return mem_aligned(n);
-    n = ROUND_UP(n, LARGE_PAGE);
-    void *p = aligned_alloc(LARGE_PAGE, n);
-    if (!p)
-        return mem_aligned(n); /* says so and ends */
-    madvise(p, n, MADV_HUGEPAGE); /* a wish */
-    memset(p, 0, n);
-    return p;
-}
-
 void *cpu_scratch(struct cpu *c, size_t n)
 {
     if (n > c->packed_cap) {
         free(c->packed);
-        c->packed = mem_aligned(n);
+        c->packed = mem_large(n);
         c->packed_cap = n;
     }
     return c->packed;
@@ -219,7 +203,7 @@ static double peak(struct cpu *c, float (*burn)(int n), int ops)
 static void cpu_measure(struct backend *b, struct backend_peaks *ret)
 {
     struct cpu *c = (struct cpu *)b;
-    AUTO_FREE float *data = cpu_weight_alloc(READ_BYTES); /* on the pages that weights get */
+    AUTO_FREE float *data = mem_large(READ_BYTES); /* on the pages that weights get */
     struct measure m = {.k = c->k, .data = data,
                         .n = READ_BYTES / sizeof(float) / (size_t)b->n_threads / 256 * 256};
 

@@ -26,8 +26,6 @@ struct cpu {
     size_t packed_cap;
 };
 
-/* For weights, zeroed: on large pages where there are enough of them. Free with free(). */
-void *cpu_weight_alloc(size_t n);
 /* At least n bytes of c->packed. */
 void *cpu_scratch(struct cpu *c, size_t n);
 

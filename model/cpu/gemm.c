@@ -25,7 +25,7 @@ void cpu_weight_pack(struct backend *b, const struct weight_part *parts, int n_p
     }
     size_t n_pad = (size_t)ROUND_UP(w.n_out, PANEL);
     w.n_bytes = n_pad * (size_t)n_in * (w.kind == WEIGHT_BF16 ? 2 : 4);
-    w.data = cpu_weight_alloc(w.n_bytes);
+    w.data = mem_large(w.n_bytes);
     if (bias) {
         w.bias = mem_aligned(n_pad * sizeof(float));
         memcpy(w.bias, bias, sizeof(float) * (size_t)w.n_out);

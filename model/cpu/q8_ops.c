@@ -46,7 +46,7 @@ void q8_weight_pack(struct backend *b, const struct weight_part *parts, int n_pa
     enum quant_format f = w.kind == WEIGHT_INT4 ? QUANT_INT4 : QUANT_INT8;
     int n_panels = ROUND_UP(w.n_out, PANEL) / PANEL;
     w.n_bytes = (size_t)n_panels * quant_panel_bytes(f, n_in);
-    w.data = cpu_weight_alloc(w.n_bytes);
+    w.data = mem_large(w.n_bytes);
     if (bias) {
         w.bias = mem_aligned((size_t)n_panels * PANEL * sizeof(float));
         memcpy(w.bias, bias, sizeof(float) * (size_t)w.n_out);
