@@ -17,6 +17,8 @@ CURVES = [
     (('digit', 'dig'), 'digits', (0, 0, 0)),
     (('bdigit',), 'digits of boxes', (130, 130, 130)),
     (('read',), 'read-aloud', (0, 150, 160)),
+    (('nowhere3',), 'nothing matches', (150, 110, 60)),
+    (('decided',), 'kind, yes or no', (240, 90, 180)),
 ]
 LEFT, TOP, RIGHT, BOTTOM = 40, 20, 630, 350
 
