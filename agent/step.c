@@ -234,6 +234,11 @@ static void conclude(struct agent *a)
     tell(a);
     switch (s->action.kind) {
     case ACTION_FINISHED:
+        if (a->task.n_refused > 0) { /* whatever the model says: nothing came of its last actions */
+            task_end(a, END_REFUSED, "the model calls it finished, but its last %s refused",
+                     a->task.n_refused > 1 ? "actions were" : "action was");
+            break;
+        }
         task_end(a, END_FINISHED, "%s",
                  s->action.text && *s->action.text ? s->action.text : "success");
         break;

@@ -72,18 +72,24 @@ static bool listen_for(int ms)
     return true;
 }
 
-/* Waits for a text after the last one that was waited for. */
-static void expect(const char *text)
+/* Waits for a text after the last one that was waited for; false: the output ended without it. */
+static bool comes(const char *text)
 {
     int64_t until = clock_now_us() + 60000000;
     do {
         const char *at = strstr(str_cstr(&t.out) + t.seen, text);
         if (at) {
             t.seen = (size_t)(at - t.out.s) + strlen(text);
-            return;
+            return true;
         }
     } while (listen_for(200) && clock_now_us() < until);
-    fail_msg("\"%s\" did not come; there is:\n%s", text, str_cstr(&t.out));
+    return false;
+}
+
+static void expect(const char *text)
+{
+    if (!comes(text))
+        fail_msg("\"%s\" did not come; there is:\n%s", text, str_cstr(&t.out));
 }
 
 static void type(const char *text)
@@ -177,14 +183,15 @@ static void yes_lets_it_out(void **state)
 static void no_keeps_it_in(void **state)
 {
     char effect[32];
+    int n = 0;
     start_do(true, "5");
-    for (int i = 0; i < 3; i++) {
-        expect("approve? [y/N] ");
-        type(i == 1 ? "\n" : "n\n"); /* an empty line is a no too */
+    for (; comes("approve? [y/N] "); n++) { /* the model may try again, or call it finished */
+        type(n == 1 ? "\n" : "n\n");      /* an empty line is a no too */
         expect("the user denied it");
     }
     assert_int_equal(end(), 4);
-    for (int i = 0; i < 3; i++) {
+    assert_true(n >= 1);
+    for (int i = 0; i < n; i++) {
         effect_of(i, effect);
         assert_string_equal(effect, "refused");
     }
@@ -203,12 +210,13 @@ static void a_yes_before_the_question_is_none(void **state)
 {
     start_do(true, "5");
     type("y\ny\ny\n"); /* long before the model has spoken */
-    for (int i = 0; i < 3; i++) {
-        expect("approve? [y/N] ");
+    int n = 0;
+    for (; comes("approve? [y/N] "); n++) {
         usleep(300000);
         type("n\n");
         expect("the user denied it");
     }
+    assert_true(n >= 1);
     assert_int_equal(end(), 4);
 }
 
