@@ -28,7 +28,7 @@
 /* Largest difference allowed, as a share of the largest value. */
 #define CLOSE_EXACT 3e-5
 #define CLOSE_AUTO 3e-2
-#define CLOSE_INT8_KEYS 3e-2 /* to those in bf16; a third of it in the mean */
+#define CLOSE_INT8_KEYS 8e-2 /* to those in bf16; an eighth of it in the mean */
 #define MAX_PICTURES 16
 #define MAX_MESSAGES 8
 #define MAX_PARTS 4
@@ -321,7 +321,7 @@ static void int8_is_close_to_bf16(void **state)
     print_message("int8 keys: off by %.2g of the largest logit, at most %.2g; %d of %zu first "
                   "tokens\n",
                   sum / (double)i, worst, n_first, i);
-    assert_true(worst > 0 && worst <= CLOSE_INT8_KEYS && sum / (double)i <= CLOSE_INT8_KEYS / 3);
+    assert_true(worst > 0 && worst <= CLOSE_INT8_KEYS && sum / (double)i <= CLOSE_INT8_KEYS / 8);
     assert_true(n_first * 20 >= (int)i * 19);
 }
 

@@ -56,6 +56,32 @@ SPOKEN = {
     'scroll bar': ['scroll bar', 'scrollbar'],
     'column': ['column', 'column header'],
 }
+# what is said of a control {0}, also called {1}, beside "click {0}"
+INTO = 'click into {0}|click into the {0} {1}|click into the {1} {0}|put the cursor in the {0} {1}|put the cursor into {0}'
+INTO += '|focus the {0} {1}|focus {0}|click in the {1} {0}|go to the {0} {1}'
+WAYS = {
+    'checkbox': 'select {0}|check {0}|tick {0}|untick {0}|turn on {0}|enable {0}|toggle {0}|check the {0} {1}|toggle the {1} {0}|tick the {1} {0}',
+    'radio': 'select {0}|choose {0}|pick {0}|choose the {1} {0}|select the {0} {1}|select the option {0}',
+    'menu': 'open the {0} menu|open the {0} menu|open {0}|open the menu {0}|pull down the {0} menu',
+    'combo box': 'open the {0} {1}|open the {0} {1}|open {0}|open the {1} {0}|pull down the {0} list',
+    'tab': 'open the {0} tab|switch to the {0} tab|go to the {0} tab|select the {0} tab|switch to {0}|open the tab {0}',
+    'item': 'select {0} in the list|choose {0} in the menu|choose {0} from the list|click {0} in the menu|pick {0}',
+    'switch': 'toggle {0}|turn on {0}|turn off {0}|switch {0}|toggle the {1} {0}',
+    'link': 'follow the link {0}|open the link {0}|follow {0}|go to {0}',
+    'column': 'sort by {0}|click the column header {0}|sort the list by {0}|click the {0} column',
+    'field': INTO,
+    'number field': INTO,
+    'text area': INTO,
+}
+VERBS = {
+    'combo box': ['open', 'open'],
+    'menu': ['open', 'open'],
+    'tab': ['switch to', 'open'],
+    'checkbox': ['toggle', 'check', 'tick'],
+    'field': ['click into', 'click into', 'put the cursor in', 'focus'],
+    'number field': ['click into', 'put the cursor in'],
+    'text area': ['click into', 'click into', 'put the cursor in'],
+}
 FRAME = ('close', 'maximize', 'minimize')
 NTH = 'first second third fourth fifth sixth seventh'.split()
 
@@ -157,6 +183,10 @@ def related(s, e):
     return say, [Label(by['label'], by, True)] if by else []
 
 
+def verb(r, e):
+    return r.choice(['click', 'click', 'press', 'click on', 'select', 'choose'] + VERBS.get(e['kind'], []))
+
+
 def missing(s):
     """A label that the screen does not have, or None."""
     r = s.r
@@ -234,10 +264,9 @@ def single(s, e):
             t = typed(r)
             v = quoted(r, t, 0.4)
             return input_op(e, t, r.choice([f'type {v} in {near[0]}', f'enter {v} into {near[0]}']))
-        verb = r.choice(['click', 'click', 'press', 'click on', 'select', 'choose'])
-        return click_op(e, f'{verb} {near[0]}')
+        return click_op(e, f'{verb(r, e)} {near[0]}')
     if not label:
-        return click_op(e, r.choice(['click', 'click on', 'press']) + f' the {spoken(r, e)}')
+        return click_op(e, f'{verb(r, e)} the {spoken(r, e)}')
     l = quoted(r, label if r.random() < 0.75 else label.lower(), 0.3)
     if kind == 'field' and r.random() < 0.55:
         t = typed(r)
@@ -256,26 +285,10 @@ def single(s, e):
     name = spoken(r, e)
     if e.get('icon') and r.random() < 0.6:
         name = 'icon'
-    if kind in ('checkbox', 'radio') and r.random() < 0.6:
-        verbs = ['select', 'check', 'tick', 'turn on', 'enable']
-        say = r.choice([f'{v} {l}' for v in verbs] + [f'check the {l} {name}'])
-    elif kind in ('menu', 'combo box') and r.random() < 0.5:
-        say = r.choice([f'open the {l} {name}', f'open the {l} {name}', f'open {l}'])
-    elif kind == 'tab' and r.random() < 0.5:
-        say = r.choice([f'{v} the {l} tab' for v in ('open', 'switch to', 'go to', 'select')])
-    elif kind == 'item' and r.random() < 0.4:
-        say = r.choice(
-            [
-                f'select {l} in the list',
-                f'choose {l} in the menu',
-                f'choose {l} from the list',
-                f'click {l} in the menu',
-            ]
-        )
-    elif kind == 'switch' and r.random() < 0.5:
-        say = r.choice(['toggle', 'turn on', 'turn off', 'switch']) + ' ' + l
-    elif kind == 'link' and r.random() < 0.4:
-        say = r.choice([f'follow the link {l}', f'open the link {l}', f'follow {l}'])
+    if kind in WAYS and r.random() < 0.55:
+        say = r.choice(WAYS[kind].split('|')).format(l, name)
+    elif r.random() < 0.15:
+        say = f'{verb(r, e)} the {name} {l}'
     elif r.random() < 0.5:
         say = r.choice(['click', 'click on', 'press', 'select', 'choose']) + ' ' + l
     else:
@@ -395,6 +408,14 @@ def command_plan(r):
     return cap(r, goal), ops, None
 
 
+def keys_plan(r):
+    """Keys and nothing else."""
+    keys = r.sample(KEYS, r.choice([1, 1, 1, 2, 2, 3]))
+    way = r.choice(['press {}', 'press {}', 'press {}', 'hit {}', 'press the {} key', 'press the key {}'])
+    goal = r.choice([' and then ', ', then ', ' and ', ', ']).join(way.format(k[0]) for k in keys)
+    return cap(r, goal) + ('.' if r.random() < 0.1 else ''), [key_op(k) for k in keys], None
+
+
 def mixed_plan(s, els):
     """One to four controls, perhaps a key at the end."""
     r = s.r
@@ -413,6 +434,8 @@ def mixed_plan(s, els):
 def plan(s):
     """(goal, ops, how many are done or None where anything goes), or None"""
     els, v = usable(s), s.r.random()
+    if s.r.random() < 0.08:
+        return keys_plan(s.r)
     if getattr(s, 'keys', None) and s.r.random() < 0.8:
         return keypad_plan(s)
     form = [e for e in getattr(s, 'form', []) if e in els]
@@ -472,8 +495,8 @@ def command(s, e):
         return r.choice(['the {} button', '{} button', '{} the window']).format(kind)
     near = related(s, e) if not label or r.random() < 0.25 else None
     if near:
-        return r.choice(['', 'click ', 'click ', 'press ', 'find ']) + near[0]
-    if not label or r.random() < 0.3:
+        return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near[0]
+    if not label or r.random() < 0.45:
         return cap(r, single(s, e).say)
     name = spoken(r, e)
     if e.get('icon') and r.random() < 0.7:
@@ -525,7 +548,7 @@ def ask(s, n):
     els = usable(s)
     r.shuffle(els)
     labels = {e['label'].lower() for e in s.el} | {t.lower().rstrip(':') for t in s.texts}
-    fields = [e for e in els if e['kind'] == 'field' and 'value' in e]
+    fields = [e for e in els if e['kind'] == 'field' and e['label'] and 'value' in e]
     kinds = ['button', 'button', 'field', 'checkbox', 'link', 'menu', 'tab', 'item', 'icon']
     for _ in range(n):
         if fields and r.random() < 0.35:
