@@ -11,15 +11,9 @@ import json
 import os
 import random
 import sys
-import time
-
-import gi
-
-gi.require_version('Gtk', '3.0')
-gi.require_version('Gdk', '3.0')
-from gi.repository import Gdk, GLib, Gtk, Pango
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gtk_windows import FONTS, Gdk, Gtk, between, characters, pump
 from icons import ICONS, ICON_THEMES
 from words import BUTTONS, UI, form_label, phrase, value_for
 
@@ -27,26 +21,7 @@ from words import BUTTONS, UI, form_label, phrase, value_for
 THEMES = '''Adwaita Adwaita Adwaita Adwaita-dark Raleigh HighContrast HighContrastInverse Greybird Greybird-dark Numix Materia Materia-dark
 Materia-light-compact Blackbird Bluebird Breeze Breeze-Dark Menta BlueMenta BlackMATE TraditionalOk GreenLaguna Blue-Submarine DarkMint
 Clearlooks-3.4 YaruOk'''.split()
-FONTS = [
-    'Sans',
-    'Sans',
-    'Noto Sans',
-    'DejaVu Sans',
-    'Cantarell',
-    'Liberation Sans',
-    'Open Sans',
-    'Roboto',
-    'Lato',
-]
-FONTS += ['Nimbus Sans', 'DejaVu Serif', 'Liberation Serif', 'DejaVu Sans Condensed']
-
-
-def pump(seconds):
-    end = time.time() + seconds
-    while time.time() < end:
-        while Gtk.events_pending():
-            Gtk.main_iteration_do(False)
-        time.sleep(0.002)
+FAMILIES = ['Sans'] + FONTS + ['Nimbus Sans', 'DejaVu Serif', 'Liberation Serif', 'DejaVu Sans Condensed']
 
 
 class Maker:
@@ -54,7 +29,6 @@ class Maker:
         self.r = random.Random(seed)
         self.icons = icon_theme
         self.controls = []  # (widget, kind, label, value, icon)
-        self.cells = []  # (tree view, path, column index, label)
         self.views, self.combos, self.menus = [], [], []
 
     def control(self, w, kind, label, value='', icon=False):
@@ -397,16 +371,6 @@ class Maker:
         return w
 
 
-def characters(layout, x0, y0):
-    """(text, middle of each character, height of the middle of the line) of a layout's first line"""
-    text, xs, b = layout.get_text().split('\n')[0], [], 0
-    for c in text:
-        p = layout.index_to_pos(b)
-        xs.append(x0 + (p.x + p.width / 2) / Pango.SCALE)
-        b += len(c.encode())
-    return [text, xs, y0 + layout.get_baseline() / Pango.SCALE - 4] if xs else None
-
-
 class Seen:
     """Where everything is, in pixels of the saved picture."""
 
@@ -425,9 +389,9 @@ class Seen:
 
     def word(self, w):
         if w and w[0].strip():
-            keep = [i for i, x in enumerate(w[1]) if 0 <= x < self.size[0]]
-            if keep and 0 <= w[2] < self.size[1]:
-                self.words.append([''.join(w[0][i] for i in keep), [w[1][i] for i in keep], w[2]])
+            w = between(w, 0, self.size[0])
+            if w[1] and 0 <= w[2] < self.size[1]:
+                self.words.append(w)
 
     def box(self, kind, label, b, value='', icon=False):
         b = [max(0, int(b[0])), max(0, int(b[1])), min(self.size[0], int(b[2])), min(self.size[1], int(b[3]))]
@@ -446,8 +410,7 @@ class Seen:
             tx, ty = self.at(q)
             w = characters(q.get_layout(), tx + lx, ty + ly)
             if w and isinstance(q, Gtk.Entry):
-                keep = [i for i, x in enumerate(w[1]) if tx + 3 < x < tx + a.width - 3]
-                w = [''.join(w[0][i] for i in keep), [w[1][i] for i in keep], w[2]]
+                w = between(w, tx + 3, tx + a.width - 3)
             self.word(w)
         elif isinstance(q, Gtk.TextView):
             self.text_view(q)
@@ -487,9 +450,9 @@ class Seen:
                 l = v.create_pango_layout(t)
                 w = characters(l, x + 2, y + (c.height - l.get_pixel_size()[1]) / 2)
                 if w:
-                    keep = [k for k, z in enumerate(w[1]) if z < x + c.width]
-                    self.word([''.join(w[0][k] for k in keep), [w[1][k] for k in keep], w[2]])
-                    if len(keep) == len(t):
+                    shown = between(w, x, x + c.width)
+                    self.word(shown)
+                    if len(shown[0]) == len(t):
                         self.box('item', t, (x, y, x + c.width, y + c.height))
 
     def all(self):
@@ -537,7 +500,7 @@ def main():
         st.set_property('gtk-theme-name', r.choice(themes))
         st.set_property('gtk-icon-theme-name', r.choice(icon_themes))
         st.set_property(
-            'gtk-font-name', '%s %d' % (r.choice(FONTS), r.choice([8, 9, 10, 10, 10, 11, 12, 14]))
+            'gtk-font-name', '%s %d' % (r.choice(FAMILIES), r.choice([8, 9, 10, 10, 10, 11, 12, 14]))
         )
         st.set_property('gtk-xft-antialias', 0 if r.random() < 0.06 else 1)
         w = m.dialog() if r.random() < 0.2 else m.window()

@@ -93,6 +93,25 @@ class Maker:
         w.setChecked(self.r.random() < 0.4)
         return self.put(w, 'radio' if radio else 'checkbox', t, t, 'right')
 
+    def combo(self, label, value):
+        w = QComboBox()
+        w.addItem(value)
+        return self.put(w, 'combo box', label, value, 'entry', value)
+
+    def menu_bar(self, names):
+        bar = QMenuBar()
+        for t in names:
+            self.put((bar, bar.addMenu(t).menuAction()), 'menu', t, t, 'part')
+        return bar
+
+    def tabs(self, n):
+        tabs = QTabBar()
+        for i in range(n):
+            t = phrase(self.r, 1)
+            tabs.addTab(t)
+            self.put((tabs, i), 'tab', t, t, 'part')
+        return tabs
+
     def labels(self, n):
         out = []
         while len(out) < n:
@@ -142,18 +161,10 @@ class Maker:
     def mixed(self, w):
         r, box = self.r, QVBoxLayout(w)
         if r.random() < 0.5:
-            bar = QMenuBar()
             names = 'File Edit View Tools Help Format Insert Window Go Search Settings'.split()
-            for t in r.sample(names, r.randint(2, 6)):
-                self.put((bar, bar.addMenu(t).menuAction()), 'menu', t, t, 'part')
-            box.setMenuBar(bar)
+            box.setMenuBar(self.menu_bar(r.sample(names, r.randint(2, 6))))
         if r.random() < 0.3:
-            tabs = QTabBar()
-            for i in range(r.randint(2, 4)):
-                t = phrase(r, 1)
-                tabs.addTab(t)
-                self.put((tabs, i), 'tab', t, t, 'part')
-            box.addWidget(tabs)
+            box.addWidget(self.tabs(r.randint(2, 4)))
         for _ in range(r.randint(2, 6)):
             h, v = QHBoxLayout(), r.random()
             if v < 0.35:
@@ -179,10 +190,8 @@ class Maker:
                 h.addWidget(q)
             elif v < 0.92:
                 t, v = form_label(r), phrase(r)
-                q = QComboBox()
-                q.addItem(v)
                 h.addWidget(self.label(t))
-                h.addWidget(self.put(q, 'combo box', t, v, 'entry', v))
+                h.addWidget(self.combo(t, v))
                 h.addStretch(1)
             else:
                 h.addWidget(self.label(phrase(r, 4)))
@@ -251,9 +260,7 @@ class Maker:
             if u < 0.6:
                 w = self.entry(t, r.random() < 0.4)
             elif u < 0.85:
-                w, v = QComboBox(), phrase(r)
-                w.addItem(v)
-                self.put(w, 'combo box', t, v, 'entry', v)
+                w = self.combo(t, phrase(r))
             else:
                 w = QSpinBox()
                 w.setMaximum(9999)
@@ -265,20 +272,12 @@ class Maker:
     def app(self, w):
         r, box = self.r, QVBoxLayout(w)
         if r.random() < 0.6:
-            bar = QMenuBar()
             usual = 'File Edit View Insert Format Tools Go Bookmarks Search Options Window Help'.split()
-            for t in [t for t in usual if r.random() < 0.5] or ['File']:
-                self.put((bar, bar.addMenu(t).menuAction()), 'menu', t, t, 'part')
-            box.setMenuBar(bar)
+            box.setMenuBar(self.menu_bar([t for t in usual if r.random() < 0.5] or ['File']))
         if r.random() < 0.6:
             box.addLayout(self.tool_bar())
         if r.random() < 0.4:
-            tabs = QTabBar()
-            for i in range(r.randint(2, 6)):
-                t = phrase(r, 1)
-                tabs.addTab(t)
-                self.put((tabs, i), 'tab', t, t, 'part')
-            box.addWidget(tabs)
+            box.addWidget(self.tabs(r.randint(2, 6)))
         for _ in range(r.randint(1, 4)):
             u = r.random()
             if u < 0.25:

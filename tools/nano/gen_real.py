@@ -12,37 +12,14 @@ import json
 import os
 import random
 import sys
-import time
-import gi
-
-gi.require_version('Gtk', '3.0')
-gi.require_version('Gdk', '3.0')
-from gi.repository import Gtk, Gdk, Pango, GLib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from gtk_windows import FONTS, Gdk, Gtk, Pango, between, characters, pump
 from words import phrase, form_label, value_for, BUTTONS
 
 THEMES = ['Adwaita'] * 6 + ['HighContrast', 'Raleigh']
 # of forms, mixed windows, keypads
 SHARES = {'': [0.7, 0.22, 0.08], 'forms': [0.9, 0.1, 0], 'wide': [0.25, 0.3, 0.45]}
-FONTS = [
-    'Sans',
-    'Noto Sans',
-    'DejaVu Sans',
-    'Cantarell',
-    'Liberation Sans',
-    'Open Sans',
-    'Roboto',
-    'Lato',
-]
-
-
-def pump(seconds):
-    end = time.time() + seconds
-    while time.time() < end:
-        while Gtk.events_pending():
-            Gtk.main_iteration_do(False)
-        time.sleep(0.002)
 
 
 class Maker:
@@ -294,23 +271,6 @@ class Maker:
         return w
 
 
-def layout_chars(layout, x0, y0, clip):
-    text = layout.get_text()
-    xs, b = [], 0
-    my = None
-    for c in text:
-        p = layout.index_to_pos(b)
-        x = x0 + (p.x + p.width / 2) / Pango.SCALE
-        my = y0 + (layout.get_baseline() / Pango.SCALE) - 4
-        xs.append(x)
-        b += len(c.encode())
-    if clip:
-        keep = [i for i, x in enumerate(xs) if clip[0] <= x <= clip[2]]
-        text = ''.join(text[i] for i in keep)
-        xs = [xs[i] for i in keep]
-    return [text, xs, my] if xs else None
-
-
 def walk(w, f):
     f(w)
     if isinstance(w, Gtk.Container):
@@ -360,20 +320,16 @@ def main():
                 # label offsets are relative to the widget's own window
                 tx, ty = q.translate_coordinates(w, 0, 0)
                 a = q.get_allocation()
-                c = layout_chars(q.get_layout(), tx + (x - a.x) + dx, ty + (y - a.y) + dy, None)
+                c = characters(q.get_layout(), tx + (x - a.x) + dx, ty + (y - a.y) + dy)
                 if c:
                     words.append(c)
             elif isinstance(q, Gtk.Entry) and q.get_text():
                 tx, ty = q.translate_coordinates(w, 0, 0)
                 a = q.get_allocation()
                 x, y = q.get_layout_offsets()
-                c = layout_chars(
-                    q.get_layout(),
-                    tx + x + dx,
-                    ty + y + dy,
-                    (tx + dx + 4, 0, tx + dx + a.width - 4, 0),
-                )
-                if c:
+                c = characters(q.get_layout(), tx + x + dx, ty + y + dy)
+                c = c and between(c, tx + dx + 4, tx + dx + a.width - 4)
+                if c and c[1]:
                     words.append(c)
 
         walk(w, see)

@@ -146,6 +146,13 @@ class Page:
             f'<{name} data-kind="{kind}" data-label="{q}" style="{style}" {more}>{html.escape(text)}</{name}>'
         )
 
+    def anchor(self, t, style, kind='link'):
+        return self.tag('a', kind, t, t, style, 'href="#"')
+
+    def heading(self):
+        h = 'h' + self.r.choice('234')
+        return f'<{h} style="margin:0 0 {self.gap}px">{html.escape(phrase(self.r, 3))}</{h}>'
+
     def button(self, t=None):
         r, t = self.r, t or phrase(self.r)
         if self.plain:
@@ -195,16 +202,9 @@ class Page:
                 f'border-bottom:2px solid {self.accent}',
             ]
         )
-        kind, color = r.choice(['link', 'link', 'menu']), 'inherit'
+        kind = r.choice(['link', 'link', 'menu'])
         links = ''.join(
-            self.tag(
-                'a',
-                kind,
-                t,
-                t,
-                f'color:{color};margin:0 {r.randint(5, 12)}px;text-decoration:none',
-                'href="#"',
-            )
+            self.anchor(t, f'color:inherit;margin:0 {r.randint(5, 12)}px;text-decoration:none', kind)
             for t in (phrase(r, 1) for _ in range(r.randint(2, 6)))
         )
         name = (
@@ -270,11 +270,7 @@ class Page:
     def text(self):
         r = self.r
         words = ' '.join(phrase(r, 4) for _ in range(r.randint(1, 6)))
-        links = (
-            self.tag('a', 'link', *[phrase(r)] * 2, f'color:{self.link}', 'href="#"')
-            if r.random() < 0.6
-            else ''
-        )
+        links = self.anchor(phrase(r), f'color:{self.link}') if r.random() < 0.6 else ''
         return f'<p style="margin:0">{html.escape(words)} {links}</p>'
 
     def table(self):
@@ -287,9 +283,7 @@ class Page:
             cells = (
                 self.tag('td', 'item', t, t, pad)
                 if kind == 'item'
-                else f'<td style="{pad}">'
-                + self.tag('a', 'link', t, t, f'color:{self.link}', 'href="#"')
-                + '</td>'
+                else f'<td style="{pad}">' + self.anchor(t, f'color:{self.link}') + '</td>'
             )
             for _ in range(n - 1):
                 cells += f'<td style="{pad}">{html.escape(phrase(r) if r.random() < 0.4 else str(r.randint(1, 9999)))}</td>'
@@ -315,11 +309,7 @@ class Page:
     def html(self):
         r = self.r
         top = self.nav() if r.random() < 0.6 else ''
-        head = (
-            f'<h{r.choice("234")} style="margin:0 0 {self.gap}px">{html.escape(phrase(r, 3))}</h2>'
-            if r.random() < 0.5
-            else ''
-        )
+        head = self.heading() if r.random() < 0.5 else ''
         tabs = self.tabs() if r.random() < 0.3 else ''
         parts = [self.rows, self.checks, self.buttons, self.text, self.table, self.cards, self.list]
         body = ''
@@ -327,13 +317,8 @@ class Page:
             body += f'<div style="margin-bottom:{self.gap}px">{r.choices(parts, [4, 2, 3, 2, 2, 1, 1])[0]()}</div>'
         if r.random() < 0.25:
             side = ''.join(
-                self.tag(
-                    'a',
-                    'link',
-                    t,
-                    t,
-                    f'display:block;padding:{r.randint(3, 8)}px;color:{self.link};text-decoration:none',
-                    'href="#"',
+                self.anchor(
+                    t, f'display:block;padding:{r.randint(3, 8)}px;color:{self.link};text-decoration:none'
                 )
                 for t in (phrase(r) for _ in range(r.randint(3, 7)))
             )

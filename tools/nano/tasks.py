@@ -147,14 +147,14 @@ def line_of(e, els, axis):
 
 def related(s, e):
     """A control by its neighbour, by its place in a row or a column, or as the only one of its kind; None where that
-    would not be plain.  The label is the neighbour's."""
+    would not be plain."""
     r, out = s.r, []
     win = [q for q in s.el if q.get('win') == e.get('win')]
     labels = Counter(q['label'].lower() for q in s.el)
     kind = sum(q['kind'] == e['kind'] for q in s.el)
     name = spoken(r, e)
     if kind == 1 and e['kind'] not in FRAME:
-        out.append((f'the {name}', None))
+        out.append(f'the {name}')
     for axis, before, after, end in (
         (
             0,
@@ -170,17 +170,12 @@ def related(s, e):
         i = next(j for j, q in enumerate(line) if q is e)
         for j, words in ((i - 1, after), (i + 1, before)):
             if 0 <= j < len(line) and line[j]['label'] and labels[line[j]['label'].lower()] == 1:
-                out.append((f'the {name} {r.choice(words)} {quoted(r, line[j]["label"])}', line[j]))
+                out.append(f'the {name} {r.choice(words)} {quoted(r, line[j]["label"])}')
         if kind == len(line) <= 7:
-            out.append(
-                (f'the {NTH[i]} {name}' + r.choice(['', f' from the {end}', f' from the {end}']), None)
-            )
+            out.append(f'the {NTH[i]} {name}' + r.choice(['', f' from the {end}', f' from the {end}']))
             if i == len(line) - 1:
-                out.append((f'the last {name}', None))
-    if not out:
-        return None
-    say, by = r.choice(out)
-    return say, [Label(by['label'], by, True)] if by else []
+                out.append(f'the last {name}')
+    return r.choice(out) if out else None
 
 
 def verb(r, e):
@@ -263,8 +258,8 @@ def single(s, e):
         if kind == 'field' and label and r.random() < 0.5:
             t = typed(r)
             v = quoted(r, t, 0.4)
-            return input_op(e, t, r.choice([f'type {v} in {near[0]}', f'enter {v} into {near[0]}']))
-        return click_op(e, f'{verb(r, e)} {near[0]}')
+            return input_op(e, t, r.choice([f'type {v} in {near}', f'enter {v} into {near}']))
+        return click_op(e, f'{verb(r, e)} {near}')
     if not label:
         return click_op(e, f'{verb(r, e)} the {spoken(r, e)}')
     l = quoted(r, label if r.random() < 0.75 else label.lower(), 0.3)
@@ -495,7 +490,7 @@ def command(s, e):
         return r.choice(['the {} button', '{} button', '{} the window']).format(kind)
     near = related(s, e) if not label or r.random() < 0.25 else None
     if near:
-        return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near[0]
+        return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near
     if not label or r.random() < 0.45:
         return cap(r, single(s, e).say)
     name = spoken(r, e)
@@ -532,7 +527,7 @@ def locate(s, n):
                 (q + LEND, answer(f'not found "{l}"', '```json\n[]\n```'), None, [Label(l, None, False)])
             )
         else:
-            out.append((q + LEND, located(e, q), e, [Label(q.text, q.el, True) for q in labels_in(s, q)]))
+            out.append((q + LEND, located(e, q), e, labels_in(s, q)))
     return out
 
 
