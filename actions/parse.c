@@ -635,7 +635,7 @@ static int find_bare_box(const char *text, size_t n, size_t at, struct read_doc 
 static bool is_empty_list(const char *text, size_t n, size_t at)
 {
     const char *open = memchr(text + at, '[', n - at);
-    if (!open || memchr(text + at, '{', n - at))
+    if (!open)
         return false;
     size_t i = (size_t)(open - text) + 1;
     while (i < n && isspace((unsigned char)text[i]))
@@ -653,6 +653,7 @@ int action_parse_box(const char *text, size_t n, int image_w, int image_h, struc
     struct read_doc d = {0};
     struct err first = {0};
     int node = find_object(text, n, at, names_box, "no box or point was found", &d, &first);
+    bool is_bare = !memchr(text + at, '{', n - at);
     int place = -1;
     if (node >= 0) {
         for (int c = d.nodes[node].first; c >= 0 && place < 0; c = d.nodes[c].next)
@@ -660,10 +661,10 @@ int action_parse_box(const char *text, size_t n, int image_w, int image_h, struc
                 if (spellings[i].fields == FIELD_START &&
                     same_name(d.nodes[c].key, spellings[i].name))
                     place = c;
-    } else if (!memchr(text + at, '{', n - at)) {
+    } else if (is_bare) {
         place = find_bare_box(text, n, at, &d);
     }
-    if (place < 0 && is_empty_list(text, n, at))
+    if (place < 0 && is_bare && is_empty_list(text, n, at))
         rc = err_set(err, -ENOENT, "the model sees nothing on the screen that matches");
     else if (place < 0)
         rc = err_set(err, -EINVAL, "%s", first.text);

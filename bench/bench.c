@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define MAX_RUNS 101
 #define N_TEXT 300 /* tokens of the prompt that are no picture */
 
 enum { RESIZE, VISION, PREFILL, DECODE, STEP, SECOND, WARM, N_STAGES };
@@ -269,7 +268,7 @@ static int one_text(struct vlm *m, int n_prompt, int run, int max_tokens, struct
 /* The machine is measured right after each run: on one that others use too, it is another one a
  * minute later. */
 static void rate(struct backend *b, const struct vlm_info *info, const struct bench_result *res,
-                 const double ms[N_STAGES], int run, double rates[N_RATES][MAX_RUNS])
+                 const double ms[N_STAGES], int run, double rates[N_RATES][BENCH_RUNS_MAX])
 {
     struct backend_peaks m;
 
@@ -296,11 +295,12 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
     struct backend *b = NULL;
     struct vlm *m = NULL;
     struct rusage use;
-    static double ms[N_STAGES][MAX_RUNS], rates[N_RATES][MAX_RUNS]; /* one benchmark at a time */
+    /* one benchmark at a time */
+    static double ms[N_STAGES][BENCH_RUNS_MAX], rates[N_RATES][BENCH_RUNS_MAX];
     int r;
 
-    if (runs < 1 || runs > MAX_RUNS)
-        return err_set(err, -EINVAL, "%d runs asked for; expected 1 to %d.", runs, MAX_RUNS);
+    if (runs < 1 || runs > BENCH_RUNS_MAX)
+        return err_set(err, -EINVAL, "%d runs asked for; expected 1 to %d.", runs, BENCH_RUNS_MAX);
     if ((r = frame_alloc(&screen, o->w ? o->w : 1280, o->h ? o->h : 800)) < 0)
         return err_set(err, r, "A screen of %d x %d cannot be drawn.", o->w, o->h);
     if ((r = source_open(model_dir, NULL, &source, err)) < 0 ||

@@ -11,9 +11,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define BENCH_RUNS_MAX 101
+
 struct bench_options {
     int w, h;            /* of the screen; 0: 1280 x 800 */
-    int n_runs;          /* medians are of these; 0: 5 */
+    int n_runs;          /* medians are of these, BENCH_RUNS_MAX at most; 0: 5 */
     bool no_warmup;      /* else one more run goes before them */
     int n_threads;       /* 0: all */
     const char *backend; /* NULL: the best */

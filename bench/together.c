@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define RUNS_MAX 101
 #define SPARE 256 /* tokens of the chat's frame, and by which a text is longer than was asked for */
 
 struct asked {
@@ -102,7 +101,7 @@ static int round_of(struct vlm *m, struct vlm_batch *b, int n, int number,
 static int measure(struct vlm *m, const struct bench_options *o, int n_most, struct together *ret,
                    struct err *err)
 {
-    double alone[RUNS_MAX], together[RUNS_MAX];
+    double alone[BENCH_RUNS_MAX], together[BENCH_RUNS_MAX];
     int n_rows = 0, number = 0, r = 0;
     struct vlm_batch *b;
 
@@ -130,8 +129,9 @@ int together_measure(const char *model_dir, const struct bench_options *o, int n
     if (n_most < 1 || n_most > TOGETHER_MAX)
         return err_set(err, -EINVAL, "%d answers at once asked for; expected 1 to %d.", n_most,
                        TOGETHER_MAX);
-    if (all.n_runs < 1 || all.n_runs > RUNS_MAX)
-        return err_set(err, -EINVAL, "%d runs asked for; expected 1 to %d.", all.n_runs, RUNS_MAX);
+    if (all.n_runs < 1 || all.n_runs > BENCH_RUNS_MAX)
+        return err_set(err, -EINVAL, "%d runs asked for; expected 1 to %d.", all.n_runs,
+                       BENCH_RUNS_MAX);
     if (all.n_prompt > 1 << 20 || all.max_tokens > 1 << 20)
         return err_set(err, -EINVAL, "%d tokens of prompt and %d of reply are too many.",
                        all.n_prompt, all.max_tokens);

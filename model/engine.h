@@ -94,6 +94,9 @@ void engine_reuse(struct seq *s, const struct prompt *p, struct vlm_reply *stats
  * belong to the prompt's last position; 0: there is more. */
 int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *logits,
                    struct vlm_reply *stats, struct err *err);
+/* The whole prompt into m->seq, but for what its cache holds; m->logits are its last position's. */
+int engine_prefill_all(struct vlm *m, const struct prompt *p, struct vlm_reply *stats,
+                       struct err *err);
 
 /* speech.c: a reply while it is written. */
 struct speech {

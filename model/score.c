@@ -5,6 +5,7 @@
 #include "model/engine.h"
 
 #include "base/mem.h"
+#include "model/kv.h"
 
 #include <errno.h>
 #include <math.h>
@@ -79,11 +80,7 @@ int vlm_score(struct vlm *m, const struct vlm_request *request, const char *answ
     while (from < head.n && from < full.n && head.ids[from] == full.ids[from])
         from++;
     cut(&head, from);
-    m->flag = &m->cancel;
-    engine_reuse(&m->seq, &head, &stats);
-    while ((e = engine_prefill(m, &m->seq, &head, m->logits, &stats, err)) == 0)
-        ;
-    if (e > 0) {
+    if ((e = engine_prefill_all(m, &head, &stats, err)) == 0) {
         int n = full.n - from + 1;
         struct vlm_token *t = mem_zalloc(sizeof(*t) * (size_t)n);
         for (int i = 0; i < n; i++)
@@ -101,28 +98,26 @@ int vlm_score(struct vlm *m, const struct vlm_request *request, const char *answ
     return e;
 }
 
-/* The first n tokens of a text, which begins at position 0; m->logits are the last one's. */
-static int read_text(struct vlm *m, const int32_t *ids, int n, const struct prompt *window,
-                     struct err *err)
+/* n tokens of a text as a prompt of their own. */
+static struct prompt text_prompt(const int32_t *ids, int n)
 {
-    for (int at = 0; at < n; at += LM_CHUNK) {
-        int rows = MIN(LM_CHUNK, n - at);
-        struct lm_run run = {&m->seq.cache, rows, at, 1};
-        for (int i = 0; i < rows; i++)
-            lm_embed(&m->lm, ids[at + i], m->lm.x + (size_t)i * (size_t)m->lm.d);
-        int r = lm_forward(&m->lm, m->b, &run, 1, window->pos + at, window->n, &m->cancel, err);
-        if (r < 0)
-            return r;
-        if (at + rows == n)
-            lm_logits(&m->lm, m->b, rows - 1, 1, m->logits);
-    }
-    return 0;
+    struct prompt p = {.n = n, .ids = mem_alloc(sizeof(*p.ids) * (size_t)n),
+                       .pos = mem_alloc(sizeof(*p.pos) * 3 * (size_t)n),
+                       .keys = mem_alloc(sizeof(*p.keys) * (size_t)n)};
+
+    memcpy(p.ids, ids, sizeof(*ids) * (size_t)n);
+    for (int i = 0; i < 3 * n; i++)
+        p.pos[i] = i % n;
+    for (int i = 0; i < n; i++)
+        p.keys[i] = kv_key_text(ids[i]);
+    return p;
 }
 
 int vlm_score_text(struct vlm *m, const char *text, size_t n_text, int n_window, int n_max,
                    struct vlm_token **ret, int *ret_n, struct err *err)
 {
     int n_ids, r, n_ctx = m->seq.cache.n_ctx;
+    struct vlm_reply stats = {0};
     AUTO_FREE int32_t *ids = NULL;
 
     if (n_window < 4 || n_window > n_ctx)
@@ -138,19 +133,19 @@ int vlm_score_text(struct vlm *m, const char *text, size_t n_text, int n_window,
                        n_ids, n_window);
     if (n_max > 0)
         n = MIN(n, n_max);
-    AUTO_FREE int32_t *pos = mem_alloc(sizeof(*pos) * 3 * (size_t)n_window);
-    for (int i = 0; i < 3 * n_window; i++)
-        pos[i] = i % n_window;
-    struct prompt window = {.n = n_window, .pos = pos};
     AUTO_FREE struct vlm_token *t = mem_zalloc(sizeof(*t) * (size_t)n * (size_t)scored);
-    m->seq.n_keys = 0; /* no later prompt may find these tokens */
     for (int k = 0; k < n; k++) {
         const int32_t *at = ids + (size_t)k * (size_t)n_window;
         struct vlm_token *out = t + (size_t)k * (size_t)scored;
         for (int i = 0; i < scored; i++)
             out[i].id = at[read + i];
-        if ((r = read_text(m, at, read, &window, err)) < 0 ||
-            (r = run_answer(m, &window, read, scored, out, err)) < 0)
+        struct prompt head = text_prompt(at, read), window = text_prompt(at, n_window);
+        m->seq.n_keys = 0; /* each window is read anew */
+        if ((r = engine_prefill_all(m, &head, &stats, err)) == 0)
+            r = run_answer(m, &window, read, scored, out, err);
+        prompt_done(&head);
+        prompt_done(&window);
+        if (r < 0)
             return r;
     }
     *ret = t;

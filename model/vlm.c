@@ -262,7 +262,7 @@ int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *
     return s->n_keys == p->n;
 }
 
-static int prefill_all(struct vlm *m, const struct prompt *p, struct vlm_reply *stats,
+int engine_prefill_all(struct vlm *m, const struct prompt *p, struct vlm_reply *stats,
                        struct err *err)
 {
     int r;
@@ -290,7 +290,7 @@ int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *r
         speech_done(&speech);
         return e;
     }
-    e = prefill_all(m, &p, &reply, err);
+    e = engine_prefill_all(m, &p, &reply, err);
     if (e == 0) {
         int64_t start = clock_now_us();
         speech_begin(m, &speech, &p);
@@ -344,7 +344,7 @@ int vlm_logits(struct vlm *m, const struct vlm_request *r, float **ret, struct e
     if ((e = adapter_use(m, r->lora, r->lora_scale, err)) < 0 ||
         (e = prompt_build(m, r, &p, err)) < 0)
         return e;
-    if ((e = prefill_all(m, &p, &stats, err)) == 0) {
+    if ((e = engine_prefill_all(m, &p, &stats, err)) == 0) {
         *ret = mem_alloc(sizeof(float) * (size_t)m->config.n_vocab);
         memcpy(*ret, m->logits, sizeof(float) * (size_t)m->config.n_vocab);
     }

@@ -5,10 +5,10 @@
 
 #include <immintrin.h>
 
-/* The first n lanes, n at least 0. */
+/* The first n lanes; none where n is less than 0. */
 static inline __mmask16 across_first(int n)
 {
-    return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+    return n >= 16 ? 0xffff : n < 0 ? 0 : (__mmask16)((1u << n) - 1);
 }
 
 /* r[i] lane j becomes r[j] lane i. Neighbours of 1, 2, 4 and 8 rows are exchanged in turn. */

@@ -1,6 +1,7 @@
 /* Linear layers in bf16: the register tile is 12 rows x 32 columns, 24 accumulators fed by two
  * loads of the packed weight and 12 broadcasts, so the multipliers and not the loads are the limit.
  * See bf16.h. */
+#include "model/cpu/across.h"
 #include "model/cpu/bf16.h"
 
 #include <immintrin.h>
@@ -22,12 +23,6 @@ INLINE __m512bh load(const uint16_t *p)
     return (__m512bh)_mm512_loadu_si512(p);
 }
 
-/* The first n lanes, n at least 0. */
-INLINE __mmask16 first(int n)
-{
-    return n >= 16 ? 0xffff : n < 0 ? 0 : (__mmask16)((1u << n) - 1);
-}
-
 static void pack_row(int n, int n_pad, const float *src, uint16_t *dst)
 {
     int i = 0;
@@ -36,8 +31,8 @@ static void pack_row(int n, int n_pad, const float *src, uint16_t *dst)
         _mm512_storeu_si512(dst + i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(src + i + 16),
                                                                   _mm512_loadu_ps(src + i)));
     for (; i < n_pad; i += 16) {
-        __m512 x = _mm512_maskz_loadu_ps(first(n - i), src + i);
-        _mm256_mask_storeu_epi16(dst + i, first(n_pad - i), (__m256i)_mm512_cvtneps_pbh(x));
+        __m512 x = _mm512_maskz_loadu_ps(across_first(n - i), src + i);
+        _mm256_mask_storeu_epi16(dst + i, across_first(n_pad - i), (__m256i)_mm512_cvtneps_pbh(x));
     }
 }
 

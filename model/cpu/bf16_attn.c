@@ -237,7 +237,7 @@ static void put_queries(const float *const row[16], int d, float scale, uint16_t
 
     for (int j = 0; j < d; j += 32) {
         int n_pairs = MIN(16, (d - j) / 2);
-        __mmask16 m0 = across_first(d - j), m1 = across_first(MAX(0, d - j - 16));
+        __mmask16 m0 = across_first(d - j), m1 = across_first(d - j - 16);
         __m512i r[16];
         UNROLL for (int i = 0; i < 16; i++)
         {

@@ -1,5 +1,6 @@
 /* Keys and values become bytes (AVX512_VNNI): see q8_attn.c for what for and q8_attn.h for where
  * to. */
+#include "model/cpu/across.h"
 #include "model/cpu/q8_attn.h"
 
 #include <immintrin.h>
@@ -7,16 +8,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The first n lanes, n at least 0. */
-INLINE __mmask16 first(int n)
-{
-    return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
-}
-
 static void columns(int n_rows, int n, const float *x, size_t ld, const struct q8_columns *ret)
 {
     for (int j = 0; j < n; j += 16) {
-        __mmask16 m = first(n - j);
+        __mmask16 m = across_first(n - j);
         __m512 sum = _mm512_setzero_ps();
         __m512 least = _mm512_maskz_loadu_ps(m, x + j), most = least;
         for (int i = 0; i < n_rows; i++) {
@@ -38,7 +33,7 @@ static float put_keys(int n_rows, int d, const float *x, size_t ld, const float 
 
     for (int i = 0; i < n_rows; i++)
         for (int j = 0; j < d; j += 16) {
-            __mmask16 m = first(d - j);
+            __mmask16 m = across_first(d - j);
             __m512 v = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, x + (size_t)i * ld + j),
                                      _mm512_maskz_loadu_ps(m, mean + j));
             most = _mm512_max_ps(most, _mm512_abs_ps(v));
@@ -47,7 +42,7 @@ static float put_keys(int n_rows, int d, const float *x, size_t ld, const float 
     __m512 f = _mm512_set1_ps(top > 0 ? 127.0f / top : 0);
     for (int i = 0; i < n_rows; i++, to += d4)
         for (int j = 0; j < d; j += 16) {
-            __mmask16 m = first(d - j);
+            __mmask16 m = across_first(d - j);
             __m512 v = _mm512_sub_ps(_mm512_maskz_loadu_ps(m, x + (size_t)i * ld + j),
                                      _mm512_maskz_loadu_ps(m, mean + j));
             __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(v, f));
@@ -62,7 +57,7 @@ static void put_values(int n_rows, int d, const float *x, size_t ld, const float
                        const float *scale, int8_t *to)
 {
     for (int j = 0; j < d; j += 16) {
-        __mmask16 m = first(d - j);
+        __mmask16 m = across_first(d - j);
         __m512 off = _mm512_maskz_loadu_ps(m, mean + j);
         __m512 f = _mm512_maskz_loadu_ps(m, scale + j);
         f = _mm512_maskz_div_ps(_mm512_cmp_ps_mask(f, _mm512_setzero_ps(), _CMP_GT_OQ),
