@@ -151,11 +151,10 @@ static int read_no_think(const char *name, enum vlm_no_think *ret, struct err *e
             return 0;
         }
     }
-    return err_set(
-        err, -EINVAL,
-        "\"%.40s\" is no way to tell a model not to think; expected auto, suffix, prefill "
-        "or none",
-        name);
+    return err_set(err, -EINVAL,
+                   "\"%.40s\" is no way to tell a model not to think; expected auto, suffix, "
+                   "prefill or none",
+                   name);
 }
 
 /* "DIR" or "NAME=DIR", where a name has no slash. */

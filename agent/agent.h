@@ -73,11 +73,11 @@ int agent_picture(struct agent *a, const char *url_path, uint8_t **ret, size_t *
 /* The newest frame as JPEG for the live view. -ENOENT when the display is away. */
 int agent_live_jpeg(struct agent *a, int quality, uint8_t **ret, size_t *ret_n, struct err *err);
 
-/* The current state as the params of a `state` notification (new reference). */
 /* What a client that comes now must know, as notifications: `state`, and of a running task the
  * present step's `see`, `action` and, while it is asked about, `verdict`. */
 void agent_greet(struct agent *a, void (*tell)(void *user, const char *method, json_t *params),
                  void *user);
+/* The current state as the params of a `state` notification (new reference). */
 json_t *agent_state(const struct agent *a);
 
 #endif

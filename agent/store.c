@@ -19,9 +19,9 @@ struct store {
 static const char schema[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
     "CREATE TABLE IF NOT EXISTS task(id INTEGER PRIMARY KEY AUTOINCREMENT, goal TEXT NOT NULL,"
-    " model TEXT, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', started_us INTEGER NOT "
-    "NULL,"
-    " ended_us INTEGER, steps INTEGER NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '');"
+    " model TEXT, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',"
+    " started_us INTEGER NOT NULL, ended_us INTEGER, steps INTEGER NOT NULL DEFAULT 0,"
+    " code TEXT NOT NULL DEFAULT '');"
     "CREATE TABLE IF NOT EXISTS step(task INTEGER NOT NULL REFERENCES task(id), n INTEGER NOT NULL,"
     " data TEXT NOT NULL, answer TEXT, at_us INTEGER NOT NULL, PRIMARY KEY(task, n));";
 

@@ -200,8 +200,7 @@ static void add_to_history(struct agent *a, const char *note, const char *json)
         n_forgotten += n;
     if (n_forgotten)
         agent_notice(a, "warn",
-                     "the history is long: the oldest %d steps are no longer told to the "
-                     "model",
+                     "the history is long: the oldest %d steps are no longer told to the model",
                      n_forgotten);
     uint32_t size = (uint32_t)line.n;
     str_add(&t->history, line.s, line.n);
