@@ -308,7 +308,7 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
         (r = backend_cpu_open(o->backend, o->precision, o->n_threads, &b, err)) < 0)
         goto out;
     vlm_info(m, ret_info);
-    for (int i = o->no_warmup; i <= runs && r == 0; i++) {
+    for (int i = 0; i <= runs && r == 0; i++) {
         double one[N_STAGES] = {0};
         int max_tokens = o->max_tokens ? o->max_tokens : 64;
         r = o->n_prompt ? one_text(m, o->n_prompt, i, max_tokens, &res, one, err)

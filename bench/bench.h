@@ -16,7 +16,6 @@
 struct bench_options {
     int w, h;            /* of the screen; 0: 1280 x 800 */
     int n_runs;          /* medians are of these, BENCH_RUNS_MAX at most; 0: 5 */
-    bool no_warmup;      /* else one more run goes before them */
     int n_threads;       /* 0: all */
     const char *backend; /* NULL: the best */
     const char *precision; /* NULL: bf16 where the CPU has it */

@@ -1,9 +1,10 @@
 /* Takes turns: Deskhand in a child process of its own, then llama.cpp's and ik_llama.cpp's programs
  * on the same file, with as many threads. Every number of Deskhand comes from bench_measure(),
  * theirs from what their programs print about themselves: llama-bench (reading, writing) and
- * llama-mtmd-cli (the vision tower). Loading counts for nobody. A step of theirs is the tower's
- * time, and that of a prompt and a reply of as many tokens as ours; cutting the screenshot counts
- * only for ours. */
+ * llama-mtmd-cli (the vision tower). Loading counts for nobody, and everyone has done the work once
+ * before it is timed: ours a run, theirs their own warm-up. A step of theirs is the tower's time, and
+ * that of a prompt and a reply of as many tokens as ours; cutting the screenshot counts only for
+ * ours. */
 #include "bench/peers.h"
 
 #include "base/file.h"
@@ -126,7 +127,7 @@ static int their_tower(struct peers *p, const char *bin, const char *file, const
     char *argv[] = {program, (char *)"-m", (char *)file, (char *)"--mmproj", mmproj,
                     (char *)"--image", p->picture, (char *)"-p", (char *)"x", (char *)"-n",
                     (char *)"1", (char *)"-t", threads, (char *)"-c", (char *)"4096",
-                    (char *)"--no-warmup", (char *)"--chat-template", (char *)"chatml", NULL};
+                    (char *)"--chat-template", (char *)"chatml", NULL};
     int r = run_program(argv, &text, err);
     for (size_t i = 0; i < N_ELEMENTS(words) && r == 0; i++) {
         double ms = peers_parse(str_cstr(&text), words[i]);
@@ -177,7 +178,6 @@ static int measure_ours(const struct peers_options *o, const struct row *row, co
     struct bench_options b = {.w = SCREEN_W, .h = SCREEN_H, .n_runs = row->kind == WRITE ? 3 : 1,
                               .n_threads = o->n_threads, .weights = row->weights,
                               .max_tokens = row->n_reply,
-                              .no_warmup = row->kind == STEP || row->kind == SEE,
                               .n_prompt = row->kind == STEP ? 0 : row->n_prompt};
     int fd[2];
     size_t n = 0;

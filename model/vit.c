@@ -185,8 +185,8 @@ static void before_attention(struct vit *v, const struct vit_block *k, struct ba
         const float *sine = v->sine + (size_t)i * (size_t)(d_head / 2);
         b->rms_norm(b, v->x + (size_t)i * d, k->norm1, rows, v->d, EPS, v->h);
         lora_run(b, &k->qkv, v->h, d, rows, qkv, 3 * d, false);
-        b->rope(b, qkv, 3 * d, rows, v->n_head, d_head, cosine, sine);
-        b->rope(b, qkv + d, 3 * d, rows, v->n_head, d_head, cosine, sine);
+        /* queries, and the keys behind them */
+        b->rope(b, qkv, 3 * d, rows, 2 * v->n_head, d_head, cosine, sine);
         if (!in_bytes)
             b->kv_put(b, &v->kv, qkv + d, qkv + 2 * d, 3 * d, rows, i);
     }
