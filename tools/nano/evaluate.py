@@ -102,8 +102,8 @@ class Score(dict):
 
 def grounding(m, s, score):
     """One control by the official grounding prompt, named as users do, and one question."""
-    for user, _, e, _ in tasks.locate(s, 1):
-        t = generate(m, s.img, tasks.LOC + user)
+    for task in tasks.locate(s, 1):
+        e, t = task.el, generate(m, s.img, tasks.LOC + task.goal)
         if e is None:
             score.note('grounding: absent target refused', 'bbox' not in t)
             continue
@@ -113,9 +113,9 @@ def grounding(m, s, score):
         kind = e['kind'] if e['kind'] in ('field', 'button') else 'other'
         score.note(f'grounding: middle of the box in {kind}', middle and inside(middle, e['box']))
         score.note('grounding: overlap 0.5', b and overlap(b, e['box']) >= 0.5)
-    for question, want, _, _ in tasks.ask(s, 1):
-        kind = want if want in ('yes', 'no') else 'reading'
-        score.note('question: ' + kind, generate(m, s.img, question) == want)
+    for task in tasks.ask(s, 1):
+        kind = task.answer if task.answer in ('yes', 'no') else 'reading'
+        score.note('question: ' + kind, generate(m, s.img, task.goal) == task.answer)
 
 
 def overlap(a, b):
@@ -132,7 +132,7 @@ def steps(m, make, n, show):
         task = tasks.agent(s)
         if not task:
             continue
-        goal, hist, want, el, _ = task
+        goal, hist, want, el = task[:4]
         got = generate(m, None if s.blind else s.img, agent_text(goal, hist))
         (act, point, text, keys), (act2, point2, text2, keys2) = parse(got), parse(want)
         if i < show:

@@ -71,6 +71,13 @@ class Maker:
         s.set_value(r.randint(0, 500))
         return self.control(s, 'number field', label, '%d' % s.get_value())
 
+    def slider(self, label=''):
+        w = Gtk.Scale.new_with_range(Gtk.Orientation.HORIZONTAL, 0, 100, 1)
+        w.set_value(self.r.randint(0, 100))
+        w.set_draw_value(self.r.random() < 0.6)
+        w.set_size_request(140, -1)
+        return self.control(w, 'slider', label)
+
     def one_icon(self):
         """(icon name, what it is called), one that the theme has."""
         r = self.r
@@ -145,6 +152,23 @@ class Maker:
             self.control(b, 'button', t, icon=not words)
         return h
 
+    def header_bar(self, title):
+        """A title bar that the program draws itself, with buttons in it."""
+        r, h = self.r, Gtk.HeaderBar()
+        h.set_title(title)
+        if r.random() < 0.4:
+            h.set_subtitle(phrase(r, 2))
+        h.set_show_close_button(True)
+        for pack in [h.pack_start] * r.randint(0, 3) + [h.pack_end] * r.randint(0, 3):
+            found = self.one_icon() if r.random() < 0.5 else None
+            if found:
+                b = Gtk.Button()
+                b.add(Gtk.Image.new_from_icon_name(found[0], Gtk.IconSize.LARGE_TOOLBAR))
+                pack(self.control(b, 'button', found[1], icon=True))
+            else:
+                pack(self.button(phrase(r, 1)))
+        return h
+
     def icon_buttons(self):
         r, h = self.r, Gtk.Box(spacing=self.r.choice([0, 2, 6]))
         for _ in range(r.randint(1, 5)):
@@ -210,7 +234,7 @@ class Maker:
             t = form_label(r)
             l = self.label(t + r.choice(['', ':']))
             l.set_xalign(r.choice([0, 0, 1]))
-            w = r.choices([self.entry, self.combo, self.spin], [5, 2, 1])[0](t)
+            w = r.choices([self.entry, self.combo, self.spin, self.slider], [5, 2, 1, 1])[0](t)
             w.set_hexpand(r.random() < 0.5)
             g.attach(l, 0, i, 1, 1)
             g.attach(w, 1, i, 1, 1)
@@ -238,9 +262,7 @@ class Maker:
         r, h = self.r, Gtk.Box(spacing=8)
         u = r.random()
         if u < 0.2:
-            w = self.control(Gtk.Scale.new_with_range(Gtk.Orientation.HORIZONTAL, 0, 100, 1), 'slider', '')
-            w.set_value(r.randint(0, 100))
-            w.set_size_request(140, -1)
+            w = self.slider()
         elif u < 0.35:
             t = phrase(r, 2)
             h.pack_start(self.label(t), False, False, 0)
@@ -304,7 +326,9 @@ class Maker:
         r, w = self.r, Gtk.Window()
         w.set_title(phrase(r, r.choice([1, 2, 3])))
         v = Gtk.Box(orientation=Gtk.Orientation.VERTICAL)
-        if r.random() < 0.65:
+        if r.random() < 0.15:
+            w.set_titlebar(self.header_bar(w.get_title()))
+        elif r.random() < 0.65:
             v.pack_start(self.menu_bar(), False, False, 0)
         if r.random() < 0.5:
             v.pack_start(self.tool_bar(), False, False, 0)

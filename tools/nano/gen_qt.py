@@ -259,8 +259,12 @@ class Maker:
             u = r.random()
             if u < 0.6:
                 w = self.entry(t, r.random() < 0.4)
-            elif u < 0.85:
+            elif u < 0.82:
                 w = self.combo(t, phrase(r))
+            elif u < 0.9:
+                w = QSlider(Qt.Horizontal)
+                w.setValue(r.randint(0, 99))
+                self.put(w, 'slider', t, '', 'entry')
             else:
                 w = QSpinBox()
                 w.setMaximum(9999)

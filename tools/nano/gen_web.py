@@ -225,26 +225,53 @@ class Page:
             )
         return f'<div style="border-bottom:1px solid {self.line}">{out}</div>'
 
+    def control(self, t):
+        """Something to fill in, called t."""
+        r, u = self.r, self.r.random()
+        v = value_for(r, t) if r.random() < 0.35 else ''
+        if u < 0.68:
+            return self.field(t, v)
+        if u < 0.84:
+            return self.select(t, phrase(r))
+        if u < 0.92:
+            return self.tag('textarea', 'text area', t, v, 'width:180px;height:44px')
+        return self.tag('input', 'slider', t, '', f'width:{r.randint(90, 260)}px', 'type=range').replace(
+            '</input>', ''
+        )
+
     def rows(self):
-        r, out = self.r, ''
-        above, wide = r.random() < 0.35, r.choice([0, 90, 120, 150])
-        colon = r.choice(['', '', ':'])
-        for _ in range(r.randint(1, 4)):
-            t = form_label(r)
-            u = r.random()
-            v = value_for(r, t) if r.random() < 0.35 else ''
-            q = (
-                self.field(t, v)
-                if u < 0.75
-                else (
-                    self.select(t, phrase(r))
-                    if u < 0.92
-                    else self.tag('textarea', 'text area', t, v, 'width:180px;height:44px')
-                )
+        """Names and what they name: side by side, one above the other, in columns, or in a table with lines."""
+        r = self.r
+        way = r.choice(['beside', 'beside', 'above', 'columns', 'table'])
+        colon, bold = r.choice(['', '', ':']), r.choice(['', '', 'font-weight:bold;'])
+        named = [form_label(r) for _ in range(r.randint(1, 5))]
+        if way == 'table':
+            cell = f'border:{r.choice([0, 1, 1])}px solid {self.line};padding:{r.randint(2, 8)}px;'
+            out = ''
+            for t in named:
+                out += f'<tr><td style="{cell}{bold}text-align:{r.choice(["left", "center", "right"])}">{html.escape(t)}{colon}</td>'
+                out += f'<td style="{cell}">{self.control(t)}</td></tr>'
+            return f'<table style="border-collapse:collapse">{out}</table>'
+        wide = r.choice([0, 90, 120, 150]) if way == 'beside' else 0
+        whole = way != 'beside' and r.random() < 0.5
+        out = []
+        for t in named:
+            name = f'<span style="{bold}{f"display:inline-block;width:{wide}px;" if wide else ""}">{html.escape(t)}{colon}</span>'
+            q = self.control(t)
+            if whole:
+                q = re.sub(r'width:\d+px', 'width:100%;box-sizing:border-box', q)
+            out.append(
+                f'<div style="margin-bottom:{self.gap}px">{name}{" " if way == "beside" else "<br>"}{q}</div>'
             )
-            name = f'<span style="{f"display:inline-block;width:{wide}px;" if wide else ""}">{html.escape(t)}{colon}</span>'
-            out += f'<div style="margin-bottom:{self.gap}px">{name}{"<br>" if above else " "}{q}</div>'
-        return out
+        if way == 'columns':
+            shares = [r.choice([1, 1, 1, 2]) for _ in out]
+            out = [q.replace('style="', f'style="flex:{s};min-width:0;', 1) for q, s in zip(out, shares)]
+            two = [
+                f'<div style="display:flex;gap:{r.randint(6, 20)}px">{"".join(out[k : k + 2])}</div>'
+                for k in range(0, len(out), 2)
+            ]
+            return ''.join(two)
+        return ''.join(out)
 
     def checks(self):
         r, kind = self.r, self.r.choice(['checkbox', 'checkbox', 'radio'])

@@ -10,7 +10,20 @@ looked at also flows on; the `*q`/`*k` heads of the model ask that queries and k
 import torch
 import torch.nn.functional as F
 
-from pack import IMG, INSIDE, NEXT, NOWHERE, PRE, VALUE, W_BOX, W_COPIED, W_DECIDED, W_DIGIT, W_TEXT
+from pack import (
+    IMG,
+    INSIDE,
+    NEXT,
+    NOWHERE,
+    PRE,
+    VALUE,
+    W_BOX,
+    W_COPIED,
+    W_DECIDED,
+    W_DIGIT,
+    W_RELATED,
+    W_TEXT,
+)
 
 # (layer index, head) of the attention heads that are told where to look
 HEAD_TOK = ((2, 0, 0.5), (3, 0, 0.2))
@@ -98,6 +111,7 @@ def whole(m, b, still=False):
         ('copied', W_COPIED),
         ('text', W_TEXT),
         ('decided', W_DECIDED),
+        ('related', W_RELATED),
     ):
         measure[name] = hit[w == z].mean()
 

@@ -45,7 +45,7 @@ HEAD = {
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 # kinds of label, told apart by their weight in the loss
-W_TEXT, W_COPIED, W_DIGIT, W_BOX, W_DECIDED = 0.5, 2.0, 4.0, 3.0, 5.0
+W_TEXT, W_COPIED, W_DIGIT, W_BOX, W_DECIDED, W_RELATED = 0.5, 2.0, 4.0, 3.0, 5.0, 2.5
 # the longest distance between the picture and a short segment
 FAR = 320
 # which copied token: inside a word, the first of the target's name, the first of a typed text
@@ -64,9 +64,9 @@ def norm(im):
 
 def taken(answer):
     """(start, end, is it the target's name) of the words in an answer that come from the goal"""
-    m = re.match(r'<think>\n[a-z ]+ "', answer)
+    m = re.match(r'<think>\n[a-z ]+ "(.*?)"( \[[^\n]*)?\n', answer)
     if m:
-        yield m.end(), answer.index('"\n', m.end()), True
+        yield m.start(1), m.end(1), True
     for m in re.finditer(r'"(?:text|label)": "(.*)"\}', answer):
         yield m.start(1), m.end(1), False
 
@@ -163,8 +163,9 @@ class Pack:
         b = e['box']
         return self.cell((b[0] + b[2]) / 2 - self.left * 28, (b[1] + b[3]) / 2 - self.top * 28)
 
-    def add(self, user, answer, el, full, labels=(), learn=True, only_coords=False, blind=False):
-        """A segment: the user's words after the header, the answer, the element it points at (or None)."""
+    def add(self, user, answer, el, full, labels=(), via=(), learn=True, only_coords=False, blind=False):
+        """A segment: the user's words after the header, the answer, the element it points at (or None), those whose points
+        come before in the line of thought."""
         ue, ae = T.encode(user), T.encode(answer)
         end = next((z for z in ('\n\n## Prev', tasks.LEND) if z in user), None) if full else None
         goal = user.split(end)[0] if end else None
@@ -178,15 +179,18 @@ class Pack:
         self.full += [full] * (nu + na)
         self.next_seg += 1
         pointed = '_point' in answer or 'bbox' in answer
-        bracket = max([j for j, z in enumerate(ae.ids) if z in BRACKETS], default=None) if pointed else None
+        # (the [ before coordinates, the token that ends them, whose they are)
+        brackets = [j for j, z in enumerate(ae.ids) if z in BRACKETS] if pointed else []
+        brackets = brackets[: len(via)] + brackets[-1:]
+        numbers = [(j, closing(ae.ids, j), e) for j, e in zip(brackets, [*via, el])]
         ulab, uwt, alab, awt = [-100] * nu, [0.0] * nu, [-100] * na, [0.0] * na
-        last = closing(ae.ids, bracket) if pointed else None
         for j, z in enumerate(ae.ids):
-            co = bracket is not None and bracket < j <= last
-            digit = co and z in DIGITS
-            if learn and (co or not only_coords) and not (digit and blind):
+            of = next((q for q in numbers if q[0] < j <= q[1]), None)
+            digit = of and z in DIGITS
+            if learn and (of or not only_coords) and not (digit and blind):
                 alab[j] = z
-            awt[j] = (W_BOX if 'bbox' in answer else W_DIGIT) if digit else W_TEXT
+            box = of == numbers[-1] and 'bbox' in answer if of else False
+            awt[j] = (W_BOX if box else W_DIGIT) if digit else W_TEXT
         if goal:
             self.copied(user, goal.lower(), answer, ue, ae, o, ulab, uwt, awt)
         if full and not blind:
@@ -194,10 +198,20 @@ class Pack:
             start = len('<think>\n') if answer.startswith('<think>') else 0
             first = next((j for j, (_, e) in enumerate(ae.offsets) if e > start), 0)
             awt[first] = W_DECIDED
+        if full and answer.startswith('<think>'):
+            # which relation: the words before the neighbour's name or the first point, and that there are no more points
+            way = re.match(
+                r'<think>\n[a-z ]+( left of "| right of "| above "| below "| last\n| \d\b| *\n)', answer
+            )
+            for j, (b, e) in enumerate(ae.offsets):
+                if way and (b < way.end(1) and e > way.start(1) or any(j == q[1] for q in numbers[:-1])):
+                    awt[j] = W_RELATED
         self.lab += ulab + alab
         self.wt += uwt + awt
-        if el is not None:
-            self.pointing(user, answer, ae, o + nu, bracket, last, el)
+        if not numbers and el is not None:
+            self.pointing(user, answer, ae, o + nu, None, None, el)
+        for bracket, last, e in numbers if el is not None else ():
+            self.pointing(user, answer, ae, o + nu, bracket, last, e, e is el)
         for l in {q.text.lower(): q for q in labels if q.text}.values():
             self.mentioned(goal or user, ue, o, l)
 
@@ -227,13 +241,13 @@ class Pack:
                         self.copies.append(Copy(at, o + q, which))
                     which = INSIDE
 
-    def pointing(self, user, answer, ae, o, bracket, last, el):
+    def pointing(self, user, answer, ae, o, bracket, last, el, target=True):
         x, y = self.left * 28, self.top * 28
         box, label = [v - d for v, d in zip(el['box'], (x, y, x, y))], el['label']
         if bracket is not None:
             # the numbers of a box look at the cells of its corners
             at = [box] * 2 + [None] * 2
-            if 'bbox' in answer:
+            if 'bbox' in answer and target:
                 at = [self.corner(box[0] + 6, box[1] + 6)] * 2 + [self.corner(box[2] - 6, box[3] - 6)] * 2
             self.ends.append(Point(o + bracket, at[0]))
             number = 0
@@ -280,6 +294,9 @@ def closing(ids, bracket):
     return next((j for j in range(bracket + 1, len(ids)) if ']' in T.decode([ids[j]])), len(ids) - 1)
 
 
+KINDS = 'checkbox menu radio button item link tab column switch'.split() + tasks.UNNAMED
+
+
 class Blind:
     """No picture (a plain 56x56 one): only the sentence, the history and the words of the answer."""
 
@@ -301,30 +318,42 @@ class Blind:
             if t.lower() not in [q.lower() for q in labels]:
                 labels.append(t)
 
-        def somewhere():
-            x, y = r.randint(5, 580), r.randint(5, 430)
+        rows = {}
+
+        def somewhere(kind='field'):
+            """In the row or the column of its kind."""
+            x, y, dx, dy = rows.get(kind) or (
+                r.randint(5, 300),
+                r.randint(5, 200),
+                *r.choice([(60, 0), (0, 30)]),
+            )
+            rows[kind] = x + dx, y + dy, dx, dy
             return x, y, x + 40, y + 20
 
         self.form = [dict(kind='field', label=t, box=somewhere(), value='') for t in labels]
         buttons = ['OK', 'Cancel'] if r.random() < 0.6 else r.sample(words.BUTTONS, 2)
-        self.el = self.form + [dict(kind='button', label=b, box=somewhere()) for b in buttons]
-        for kind in r.sample(['checkbox', 'menu', 'radio', 'button', 'item', 'link', 'tab'], 2):
-            self.el.append(dict(kind=kind, label=words.phrase(r), box=somewhere()))
+        self.el = self.form + [dict(kind='button', label=b, box=somewhere('button')) for b in buttons]
+        for kind in r.sample(KINDS, 3):
+            for _ in range(r.choice([1, 1, 2, 3, 5])):
+                unnamed = kind in tasks.UNNAMED and r.random() < 0.6
+                self.el.append(dict(kind=kind, label='' if unnamed else words.phrase(r), box=somewhere(kind)))
         self.keys = []
         if r.random() < 0.08:
-            self.keys = [dict(kind='button', label=k, box=somewhere()) for k in '0123456789+-*/.=C()']
+            self.keys = [dict(kind='button', label=k, box=somewhere('key')) for k in '0123456789+-*/.=C()']
 
 
 def pack_blind(seed, segments=8, longest=1200):
     scr = Blind(seed)
-    p = Pack(scr, 'agent' if scr.r.random() < 0.5 else 'short')
+    head = scr.r.choice(['agent', 'agent', 'short', 'locate'])
+    p = Pack(scr, head)
     shift = scr.r.randint(8, 24)  # where text begins behind pictures of usual sizes
     p.full_at += shift
     p.short_at += shift
     for _ in range(segments):
-        t = tasks.agent(scr)
+        t = tasks.agent(scr) if head != 'locate' else next(iter(tasks.locate(scr, 1)), None)
         if t and len(p.ids) < longest and 'not found' not in t.answer:
-            p.add(agent_user(t), t.answer + '<|im_end|>', None, True, blind=True)
+            user = t.goal + tasks.TURN if head == 'locate' else agent_user(t)
+            p.add(user, t.answer + '<|im_end|>', None, True, via=t.via, blind=True)
         scr.again()
     return p
 
@@ -342,21 +371,22 @@ def pack_screen(scr, other=0.03):
     els = [e for e in tasks.usable(scr) if e['label']]
     r.shuffle(els)
     if head in ('locate', 'ask'):
-        for user, answer, e, labels in (tasks.locate if head == 'locate' else tasks.ask)(scr, 5):
-            p.add(user + tasks.TURN, answer + '<|im_end|>', e, True, labels)
+        for t in (tasks.locate if head == 'locate' else tasks.ask)(scr, 5):
+            p.add(t.goal + tasks.TURN, t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
     else:
         for _ in range(2):
             t = tasks.agent(scr)
             if t:
-                p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels)
-    for i, e in enumerate(els[:14]):
+                p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
+    for i, e in enumerate(els[:15]):
         name = f'{e["kind"]} "{e["label"]}"'
-        if i < 9:
-            act = tasks.input_op(e, '') if e['kind'] == 'field' else tasks.click_op(e)
-            said = tasks.answer(name, act.action.split(', "text')[0])
+        near = tasks.related(scr, e) if i >= 7 and i < 12 else None
+        if i < 7 or near:
+            op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
+            said = tasks.answer(op.think, op.action.split(', "text')[0])
             if head == 'locate':
-                said = tasks.located(e, '').split(', "label')[0]
-            p.add('', said, e, False, only_coords=True)
+                said = tasks.located(e, '', op.think).split(', "label')[0]
+            p.add('', said, e, False, via=op.via, only_coords=True)
         else:
             p.add('', f'<think>\n{name}\n', e, False, learn=False)
     return p

@@ -68,6 +68,19 @@ def scaled(r, im, d, w, h):
     return im.resize((d['w'], d['h']), Image.BICUBIC), d
 
 
+def undecorated(r, im, d):
+    """A window, one in five without its title bar, as maximised and small windows are under many window managers."""
+    if 'title' not in d or r.random() > 0.2:
+        return im, d
+    top = int(d['title'][1])
+    el = [dict(e, box=[e['box'][0], e['box'][1] - top, e['box'][2], e['box'][3] - top]) for e in d['el']]
+    words = [(t, xs, y - top) for t, xs, y in d['words']]
+    d = dict(
+        w=d['w'], h=d['h'] - top, el=[e for e in el if e['box'][1] >= 0], words=[q for q in words if q[2] > 0]
+    )
+    return im.crop((0, top, d['w'], top + d['h'])), d
+
+
 def colours(r, im):
     """Other themes: one in ten inverted, one in three with other tones."""
     if r.random() < 0.1:
@@ -98,7 +111,7 @@ class Composite:
         for i in range(windows):
             fits = []
             for _ in range(20):
-                im, d = real.get(r, forms)
+                im, d = undecorated(r, *real.get(r, forms))
                 if d['w'] <= sw * self.over and d['h'] <= sh * self.over:
                     fits.append((im, d))
                     if len(fits) == (1 if w < 500 or r.random() < 0.5 else 4):
@@ -156,8 +169,11 @@ class Composite:
     def paste(self, im, d, sw, sh, win):
         """A window, in the middle or anywhere; what it hides is forgotten."""
         r, dx, dy = self.r, sw - d['w'], sh - d['h']
-        if r.random() < 0.3:
+        u = r.random()
+        if u < 0.3:
             x, y = dx // 2, dy // 2
+        elif u < 0.45:
+            x, y = 0, 0
         else:
             x, y = r.randint(min(0, dx), max(0, dx)), r.randint(min(0, dy), max(0, dy))
         x1, y1 = x + d['w'], y + d['h']

@@ -42,6 +42,13 @@ KEYS = [
     ('Page Down', 'pagedown'),
     ('Down', 'down'),
     ('Up', 'up'),
+    ('Left', 'left'),
+    ('Right', 'right'),
+    ('Home', 'home'),
+    ('End', 'end'),
+    ('Page Up', 'pageup'),
+    ('Space', 'space'),
+    ('Shift+Tab', 'shift tab'),
 ]
 SUBMIT = ('OK', 'Save', 'Submit', 'Send')
 # what people call a kind of control
@@ -82,13 +89,20 @@ VERBS = {
     'number field': ['click into', 'put the cursor in'],
     'text area': ['click into', 'click into', 'put the cursor in'],
 }
+# controls that mostly have no name
+UNNAMED = ['combo box', 'text area', 'number field', 'slider', 'scroll bar', 'progress bar']
 FRAME = ('close', 'maximize', 'minimize')
+AFTER = ['to the right of', 'right of', 'after', 'next to']
 NTH = 'first second third fourth fifth sixth seventh'.split()
 
-# one step of a task: how the goal says it, the think line, the action, its line in the history, its target
-Op = namedtuple('Op', 'say think action past el')
-# what is asked of the model: the goal, the history, the answer, the target on the screen (or None), the labels in the goal
-Task = namedtuple('Task', 'goal history answer el labels')
+# one step of a task: how the goal says it, the think line, the action, its line in the history, its target, the controls
+# whose points the think line has
+Op = namedtuple('Op', 'say think action past el via', defaults=[()])
+# what is asked of the model: the goal, the history, the answer, the target on the screen (or None), the labels in the goal,
+# the controls whose points the think line has
+Task = namedtuple('Task', 'goal history answer el labels via', defaults=[()])
+# a control by its relation to others: how that is said, the think line, the controls whose points that has
+Near = namedtuple('Near', 'say think via')
 # a label that a sentence names: the control that has it (or None), whether it is anywhere on the screen
 Label = namedtuple('Label', 'text el there')
 
@@ -145,36 +159,40 @@ def line_of(e, els, axis):
     )
 
 
+def at(e):
+    return '[{}, {}]'.format(*center(e['box']))
+
+
 def related(s, e):
-    """A control by its neighbour, by its place in a row or a column, or as the only one of its kind; None where that
-    would not be plain."""
+    """A control by its neighbour, by its place in a row or a column, or as the only one of its kind (a Near); None where
+    that would not be plain.  The line of thought goes there step by step: it has the point of the neighbour, or of all
+    that come before in the row."""
     r, out = s.r, []
     win = [q for q in s.el if q.get('win') == e.get('win')]
     labels = Counter(q['label'].lower() for q in s.el)
     kind = sum(q['kind'] == e['kind'] for q in s.el)
     name = spoken(r, e)
     if kind == 1 and e['kind'] not in FRAME:
-        out.append(f'the {name}')
+        out.append(Near(f'the {name}', e['kind'], []))
     for axis, before, after, end in (
-        (
-            0,
-            ['to the left of', 'left of', 'before'],
-            ['to the right of', 'right of', 'after', 'next to'],
-            'left',
-        ),
-        (1, ['above', 'over'], ['below', 'under', 'beneath'], 'top'),
+        (0, ('left of', ['to the left of', 'left of', 'before']), ('right of', AFTER), 'left'),
+        (1, ('above', ['above', 'over']), ('below', ['below', 'under', 'beneath']), 'top'),
     ):
         line = line_of(e, win, axis)
         if len(line) < 2 or any(a['box'][axis + 2] > b['box'][axis] + 3 for a, b in zip(line, line[1:])):
             continue
         i = next(j for j, q in enumerate(line) if q is e)
-        for j, words in ((i - 1, after), (i + 1, before)):
+        for j, (side, words) in ((i - 1, after), (i + 1, before)):
             if 0 <= j < len(line) and line[j]['label'] and labels[line[j]['label'].lower()] == 1:
-                out.append(f'the {name} {r.choice(words)} {quoted(r, line[j]["label"])}')
+                q = line[j]
+                say = f'the {name} {r.choice(words)} {quoted(r, q["label"])}'
+                out.append(Near(say, f'{e["kind"]} {side} "{q["label"]}" {at(q)}', [q]))
         if kind == len(line) <= 7:
-            out.append(f'the {NTH[i]} {name}' + r.choice(['', f' from the {end}', f' from the {end}']))
+            say = f'the {NTH[i]} {name}' + r.choice(['', f' from the {end}', f' from the {end}'])
+            think = ' '.join([e['kind'], str(i + 1)] + [at(q) for q in line[:i]])
+            out.append(Near(say, think, line[:i]))
             if i == len(line) - 1:
-                out.append(f'the last {name}')
+                out.append(Near(f'the last {name}', f'{e["kind"]} last', []))
     return r.choice(out) if out else None
 
 
@@ -206,21 +224,21 @@ def hist(lines):
     return ''.join(f'Step {j}: {h}.' for j, h in enumerate(lines)) or 'None'
 
 
-def input_op(e, v, say=''):
-    x, y = center(e['box'])
+def input_op(e, v, say='', near=None):
     return Op(
         say,
-        f'field "{e["label"]}"',
-        f'{{"action": "input", "start_point": [{x}, {y}], "text": "{v}"}}',
+        near.think if near else named(e),
+        f'{{"action": "input", "start_point": {at(e)}, "text": "{v}"}}',
         f'{{"action_name": "input", "text": "{v}"}}',
         e,
+        near.via if near else (),
     )
 
 
-def click_op(e, say=''):
-    x, y = center(e['box'])
-    act = f'click", "start_point": [{x}, {y}]}}'
-    return Op(say, named(e), '{"action": "' + act, '{"action_name": "' + act, e)
+def click_op(e, say='', near=None):
+    act = f'click", "start_point": {at(e)}}}'
+    think, via = (near.think, near.via) if near else (named(e), ())
+    return Op(say, think, '{"action": "' + act, '{"action_name": "' + act, e, via)
 
 
 def key_op(key, say=''):
@@ -253,13 +271,13 @@ def single(s, e):
     r, kind, label = s.r, e['kind'], e['label']
     if kind in FRAME:
         return click_op(e, r.choice([f'{kind} the window', f'click the {kind} button']))
-    near = related(s, e) if not s.blind and (not label or r.random() < 0.2) else None
+    near = related(s, e) if not label or r.random() < (0.4 if s.blind else 0.22) else None
     if near:
         if kind == 'field' and label and r.random() < 0.5:
             t = typed(r)
             v = quoted(r, t, 0.4)
-            return input_op(e, t, r.choice([f'type {v} in {near}', f'enter {v} into {near}']))
-        return click_op(e, f'{verb(r, e)} {near}')
+            return input_op(e, t, r.choice(['type {} in {}', 'enter {} into {}']).format(v, near.say), near)
+        return click_op(e, f'{verb(r, e)} {near.say}', near)
     if not label:
         return click_op(e, f'{verb(r, e)} the {spoken(r, e)}')
     l = quoted(r, label if r.random() < 0.75 else label.lower(), 0.3)
@@ -403,9 +421,45 @@ def command_plan(r):
     return cap(r, goal), ops, None
 
 
+def some_key(r):
+    """A key or a chord as people write it, and as an action has it."""
+    u = r.random()
+    if u < 0.6:
+        return r.choice(KEYS)
+    if u < 0.7:
+        n = r.randint(1, 12)
+        return f'F{n}', f'f{n}'
+    held = r.choice(['Ctrl', 'Ctrl', 'Ctrl', 'Alt', 'Ctrl+Shift'])
+    k = r.choice('abcdefghijklmnopqrstuvwxyz')
+    return f'{held}+{k.upper()}', f'{held.lower().replace("+", " ")} {k}'
+
+
+def typed_plan(r):
+    """Texts and keys in turn, where the focus is."""
+    ops = []
+    for i in range(r.randint(2, 5)):
+        if i % 2 == 0:
+            t = value_for(r) if r.random() < 0.6 else typed(r)
+            ops.append(type_op(t)._replace(say=f'{r.choice(["type", "type", "enter"])} {quoted(r, t)}'))
+        else:
+            k = r.choice(KEYS[:3] + KEYS[-10:]) if r.random() < 0.8 else some_key(r)
+            ops.append(key_op(k, f'{r.choice(["press", "press", "hit"])} {k[0]}'))
+    return said(r, ops), ops, None
+
+
+def said(r, ops):
+    """One sentence for all of them."""
+    goal = ops[0].say
+    for o in ops[1:-1]:
+        goal += r.choice([', then ', ', ', ' then ', '; ']) + o.say
+    if len(ops) > 1:
+        goal += r.choice([' and ', ', then ', ' and then ', ', and ', '; ']) + ops[-1].say
+    return cap(r, goal) + ('.' if r.random() < 0.25 else '')
+
+
 def keys_plan(r):
     """Keys and nothing else."""
-    keys = r.sample(KEYS, r.choice([1, 1, 1, 2, 2, 3]))
+    keys = [some_key(r) for _ in range(r.choice([1, 1, 1, 2, 2, 3]))]
     way = r.choice(['press {}', 'press {}', 'press {}', 'hit {}', 'press the {} key', 'press the key {}'])
     goal = r.choice([' and then ', ', then ', ' and ', ', ']).join(way.format(k[0]) for k in keys)
     return cap(r, goal) + ('.' if r.random() < 0.1 else ''), [key_op(k) for k in keys], None
@@ -416,14 +470,9 @@ def mixed_plan(s, els):
     r = s.r
     ops = [single(s, e) for e in r.sample(els, min(r.choice([1, 1, 2, 2, 3, 4]), len(els)))]
     if r.random() < 0.12:
-        key = r.choice(KEYS)
+        key = some_key(r)
         ops.append(key_op(key, r.choice([f'press {key[0]}', f'hit {key[0]}'])))
-    goal = ops[0].say
-    for o in ops[1:-1]:
-        goal += r.choice([', then ', ', ', ' then ', '; ']) + o.say
-    if len(ops) > 1:
-        goal += r.choice([' and ', ', then ', ' and then ', ', and ', '; ']) + ops[-1].say
-    return cap(r, goal) + ('.' if r.random() < 0.25 else ''), ops, None
+    return said(r, ops), ops, None
 
 
 def plan(s):
@@ -431,12 +480,14 @@ def plan(s):
     els, v = usable(s), s.r.random()
     if s.r.random() < 0.08:
         return keys_plan(s.r)
+    if s.r.random() < (0.1 if s.blind else 0.03):
+        return typed_plan(s.r)
     if getattr(s, 'keys', None) and s.r.random() < 0.8:
         return keypad_plan(s)
     form = [e for e in getattr(s, 'form', []) if e in els]
-    if form and v < (0.85 if s.blind or len(form) > 1 else 0.5):
+    if form and v < (0.5 if s.blind else 0.85 if len(form) > 1 else 0.5):
         return form_plan(s, form, [e for e in els if e['kind'] == 'button'])
-    if s.blind and v < 0.89 or not els or s.r.random() < 0.12:
+    if s.blind and v < 0.58 or not els or s.r.random() < 0.12:
         return command_plan(s.r)
     return mixed_plan(s, els)
 
@@ -480,54 +531,64 @@ def agent(s):
         if n == 2:
             user = answer(f'not found "{target}"', '{"action": "call_user"}')
             return Task(goal, hist(past), user, None, labels)
-    return Task(goal, hist(past), answer(o.think, o.action), o.el, labels)
+    return Task(goal, hist(past), answer(o.think, o.action), o.el, labels, o.via)
 
 
 def command(s, e):
-    """What a user says to have a control found."""
+    """What a user says to have a control found, and the Near where it is found by others."""
     r, kind, label = s.r, e['kind'], e['label']
     if kind in FRAME:
-        return r.choice(['the {} button', '{} button', '{} the window']).format(kind)
-    near = related(s, e) if not label or r.random() < 0.25 else None
+        return r.choice(['the {} button', '{} button', '{} the window']).format(kind), None
+    near = related(s, e) if not label or r.random() < 0.3 else None
     if near:
-        return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near
+        return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near.say, near
     if not label or r.random() < 0.45:
-        return cap(r, single(s, e).say)
+        op = single(s, e)
+        return cap(r, op.say), Near(op.say, op.think, op.via)
     name = spoken(r, e)
     if e.get('icon') and r.random() < 0.7:
         name = 'icon'
     l = label if r.random() < 0.8 else label.lower()
     v = r.random()
     if v < 0.3:
-        return l
+        return l, None
     if v < 0.65:
-        return r.choice(['the {} {}', 'the {} {}', '{} {}']).format(l, name)
+        return r.choice(['the {} {}', 'the {} {}', '{} {}']).format(l, name), None
     if v < 0.8:
-        return r.choice(['the {1} "{0}"', 'the "{0}" {1}', '"{0}"', '{1} "{0}"']).format(l, name)
+        return r.choice(['the {1} "{0}"', 'the "{0}" {1}', '"{0}"', '{1} "{0}"']).format(l, name), None
     verbs = ['type into', 'fill in', 'click'] if kind == 'field' else ['click', 'press', 'Click on', 'find']
-    return f'{r.choice(verbs)} the {l} {name}'
+    return f'{r.choice(verbs)} the {l} {name}', None
 
 
-def located(e, label):
+def located(e, label, think=''):
     """A box as the grounding prompt asks for it; what it is is said first."""
     b = ', '.join(str(v) for v in corner(e['box']))
-    return answer(named(e), f'```json\n[{{"bbox_2d": [{b}], "label": "{label}"}}]\n```')
+    return answer(think or named(e), f'```json\n[{{"bbox_2d": [{b}], "label": "{label}"}}]\n```')
 
 
 def locate(s, n):
-    """(rest of the prompt, answer, control or None, labels) for up to n controls, in the official grounding prompt"""
+    """Tasks for up to n controls and one more, in the official grounding prompt: the goal is the rest of the prompt, without history"""
     r, out, els = s.r, [], usable(s)
-    for e in r.sample(els, min(n, len(els))):
-        q, l = command(s, e).replace('"', "'"), None
+    picked = r.sample(els, min(n, len(els)))
+    # one that has no name of its own can still be next to another
+    rest = [e for e in s.el if all(e is not q for q in els)]
+    picked += r.sample(rest, min(len(rest), r.choice([0, 1, 1])))
+    for i, e in enumerate(picked):
+        q, near = command(s, e) if i < min(n, len(els)) else ('', related(s, e))
+        if not q:
+            if not near:
+                continue
+            q = verb(r, e) + ' ' + near.say
+        q, l = q.replace('"', "'"), None
         if r.random() < 0.18 and e['label'] and q.count(e['label']) == 1:
             l = missing(s)
         if l:
             q = q.replace(e['label'], l)
-            out.append(
-                (q + LEND, answer(f'not found "{l}"', '```json\n[]\n```'), None, [Label(l, None, False)])
-            )
+            none = answer(f'not found "{l}"', '```json\n[]\n```')
+            out.append(Task(q + LEND, '', none, None, [Label(l, None, False)]))
         else:
-            out.append((q + LEND, located(e, q), e, labels_in(s, q)))
+            said = located(e, q, near and near.think)
+            out.append(Task(q + LEND, '', said, e, labels_in(s, q), near.via if near else ()))
     return out
 
 
@@ -538,7 +599,7 @@ def labels_in(s, text):
 
 
 def ask(s, n):
-    """(question, answer, control or None, labels) about what is on the screen"""
+    """Tasks: questions about what is on the screen"""
     r, out = s.r, []
     els = usable(s)
     r.shuffle(els)
@@ -551,7 +612,7 @@ def ask(s, n):
             l = quoted(r, e['label'], 0.3)
             q = [f'What is in the {l} field?', f'Read the {l} field.', f'What is the value of {l}?']
             q += [f'What does the {l} field contain?', f'What text is in {l}?', f'what is in {l}']
-            out.append((r.choice(q), e['value'] or 'empty', e, [Label(e['label'], e, True)]))
+            out.append(Task(r.choice(q), '', e['value'] or 'empty', e, [Label(e['label'], e, True)]))
             continue
         kind = r.choice(kinds)
         e = None
@@ -575,12 +636,6 @@ def ask(s, n):
                 f'Is there {a} "{l}" {kind}?',
             ]
             q += [f'Do you see the {l} {kind}?', f'is {l} on the screen?', f'Is the {l} {kind} there?']
-        out.append(
-            (
-                r.choice(q) + r.choice(['', ' Answer yes or no.']),
-                'yes' if yes else 'no',
-                e,
-                [Label(l, e, yes)],
-            )
-        )
+        q = r.choice(q) + r.choice(['', ' Answer yes or no.'])
+        out.append(Task(q, '', 'yes' if yes else 'no', e, [Label(l, e, yes)]))
     return out

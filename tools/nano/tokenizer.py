@@ -31,8 +31,8 @@ def corpus(screens=6000):
             t = tasks.agent(s)
             if t:
                 yield from (t.goal, t.history, t.answer)
-        for rest, answer, _ in tasks.locate(s, 2) + tasks.ask(s, 2):
-            yield from (rest, answer)
+        for t in tasks.locate(s, 2) + tasks.ask(s, 2):
+            yield from (t.goal, t.answer)
         if i % 20 == 0:
             yield tasks.SYS + tasks.AGENT + tasks.AEND + tasks.LOC + tasks.LEND + tasks.TURN
         for e in s.el:
