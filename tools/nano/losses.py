@@ -17,6 +17,7 @@ from pack import (
     NOWHERE,
     PRE,
     VALUE,
+    WAY,
     W_BOX,
     W_COPIED,
     W_DECIDED,
@@ -125,7 +126,7 @@ def whole(m, b, still=False):
         s = attend(*HEAD_COPY, rows)
         loss = loss + 0.5 * F.cross_entropy(s, src)
         ok = right(s, src)
-        for name, z in (('inside', INSIDE), ('next', NEXT), ('value', VALUE)):
+        for name, z in (('inside', INSIDE), ('next', NEXT), ('value', VALUE), ('way', WAY)):
             measure['src_' + name] = ok[which == z].mean()
     if not b['chars'].any():
         return loss, measure

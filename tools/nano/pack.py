@@ -48,8 +48,16 @@ STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 W_TEXT, W_COPIED, W_DIGIT, W_BOX, W_DECIDED, W_RELATED = 0.5, 2.0, 4.0, 3.0, 5.0, 2.5
 # the longest distance between the picture and a short segment
 FAR = 320
-# which copied token: inside a word, the first of the target's name, the first of a typed text
-INSIDE, NEXT, VALUE = 0, 1, 2
+# which copied token: inside a word, the first of the target's name, the first of a typed text, a relation
+INSIDE, NEXT, VALUE, WAY = 0, 1, 2, 3
+# the words of a goal that a relation in the line of thought stands for
+WAYS = dict(
+    left=['left', 'before'],
+    right=['right', 'after', 'next'],
+    above=['above', 'over'],
+    below=['below', 'under', 'beneath'],
+    last=['last'],
+)
 # the cell of what is not there
 NOWHERE = -1
 
@@ -199,13 +207,7 @@ class Pack:
             first = next((j for j, (_, e) in enumerate(ae.offsets) if e > start), 0)
             awt[first] = W_DECIDED
         if full and answer.startswith('<think>'):
-            # which relation: the words before the neighbour's name or the first point, and that there are no more points
-            way = re.match(
-                r'<think>\n[a-z ]+( left of "| right of "| above "| below "| last\n| \d\b| *\n)', answer
-            )
-            for j, (b, e) in enumerate(ae.offsets):
-                if way and (b < way.end(1) and e > way.start(1) or any(j == q[1] for q in numbers[:-1])):
-                    awt[j] = W_RELATED
+            self.way(answer, goal, ue, ae, numbers, o, awt)
         self.lab += ulab + alab
         self.wt += uwt + awt
         if not numbers and el is not None:
@@ -214,6 +216,32 @@ class Pack:
             self.pointing(user, answer, ae, o + nu, bracket, last, e, e is el)
         for l in {q.text.lower(): q for q in labels if q.text}.values():
             self.mentioned(goal or user, ue, o, l)
+
+    def way(self, answer, goal, ue, ae, numbers, o, awt):
+        """What follows the kind of the target in the line of thought: its name, how it lies to its neighbour, its number in
+        the row, or nothing more; the word that says so looks at that of the goal.  And whether there are more points.
+        """
+        m = re.match(
+            r'<think>\n[a-z ]+?(?: (left|right) of "| (above|below) "| (last)\n| (\d)\b| "|\n)', answer
+        )
+        if not m:
+            return
+        first = next((v for v in m.groups() if v), None)
+        start = m.end() - 1 if not first else answer.index(first, len('<think>\n'))
+        for j, (b, e) in enumerate(ae.offsets):
+            if b < m.end() and e > start or any(j == q[1] for q in numbers[:-1]):
+                awt[j] = W_RELATED
+        said = [
+            w
+            for w in WAYS.get(first, [tasks.NTH[int(first) - 1]] if first and first.isdigit() else [])
+            if only(w, goal or '') is not None
+        ]
+        if len(said) == 1:
+            at = only(said[0], goal) + len(said[0]) - 1  # the word's last token knows the whole word
+            to = next((i for i, (c, d) in enumerate(ue.offsets) if c <= at < d), None)
+            j = next((j for j, (b, e) in enumerate(ae.offsets) if b <= start < e), None)
+            if to is not None and j:
+                self.copies.append(Copy(o + len(ue.ids) + j - 1, o + to, WAY))
 
     def copied(self, user, goal, answer, ue, ae, o, ulab, uwt, awt):
         """Every word that comes from the goal, in the answer and, for practice, in the history."""

@@ -3,12 +3,15 @@
 import glob
 import io
 import json
+import os
 import random
 
 from PIL import Image, ImageOps
 
 import gen_drawn
 
+# series of gen_xaw.py and gen_term.py: few windows that look like no others, taken more often
+RARE = '81', '82'
 DESKTOPS = [(0, 0, 0), (0, 0, 0), (68, 68, 68), (0, 0, 60), (59, 66, 82)]
 
 
@@ -28,6 +31,7 @@ class Real:
         names = sorted(n[:-5] for n in glob.glob(folder + '/*.json'))
         self.names = [n for n in names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
         self.cache, self.forms, self.rich = {}, {}, []
+        self.rare = [n for n in self.names if os.path.basename(n)[:2] in RARE]
         for n in self.names:
             with open(n + '.json') as f:
                 d = json.load(f)
@@ -43,7 +47,9 @@ class Real:
         n = r.choice(self.names)
         if r.random() < 0.6 and self.rich:
             n = r.choice(self.rich)
-        if r.random() < forms:
+        if self.rare and r.random() < 0.12:
+            n = r.choice(self.rare)
+        elif r.random() < forms:
             k = r.choice([1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5])
             n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
         if n not in self.cache:
