@@ -27,7 +27,6 @@ T = Tokenizer.from_file(
 IMG = T.token_to_id('<|image_pad|>')
 EOS = T.token_to_id('<|im_end|>')
 DIGITS = {T.token_to_id(str(i)) for i in range(10)}
-BRACKETS = {i for i in range(T.get_vocab_size()) if T.decode([i]).endswith('[')}
 
 
 def encode(text):
@@ -188,8 +187,10 @@ class Pack:
         self.next_seg += 1
         pointed = '_point' in answer or 'bbox' in answer
         # (the [ before coordinates, the token that ends them, whose they are)
-        brackets = [j for j, z in enumerate(ae.ids) if z in BRACKETS] if pointed else []
-        brackets = brackets[: len(via)] + brackets[-1:]
+        opened = [m.end() for m in re.finditer(r'"(?:start_point|end_point|bbox_2d)": \[', answer)][-1:]
+        thought = [m.end() for m in re.finditer(r' \[', answer.split('</think>')[0])]
+        opened = thought[len(thought) - len(via) :] + opened if pointed else []
+        brackets = [next(j for j, (b, e) in enumerate(ae.offsets) if b < q <= e) for q in opened]
         numbers = [(j, closing(ae.ids, j), e) for j, e in zip(brackets, [*via, el])]
         ulab, uwt, alab, awt = [-100] * nu, [0.0] * nu, [-100] * na, [0.0] * na
         for j, z in enumerate(ae.ids):

@@ -68,7 +68,7 @@ def scaled(r, im, d, w, h):
     f = min(r.uniform(0.9, 1.6), w / d['w'], h / d['h'])
     if r.random() > 0.25 or not 0.9 <= f <= 1.6:
         return im, d
-    el = [dict(e, box=[v * f for v in e['box']]) for e in d['el']]
+    el = [dict(e, box=[round(v * f) for v in e['box']]) for e in d['el']]
     words = [(t, [x * f for x in xs], y * f) for t, xs, y in d['words']]
     d = dict(w=int(d['w'] * f), h=int(d['h'] * f), el=el, words=words)
     return im.resize((d['w'], d['h']), Image.BICUBIC), d
