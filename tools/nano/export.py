@@ -6,7 +6,8 @@ import sys
 import torch
 from safetensors.torch import save_file
 
-AUX = ('ocr.', 'posh.', 'pq.', 'pk.', 'tq.', 'tk.', 'cq.', 'ck.', 'rd.', 'place4.', 'place5.')
+from model import AUX
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -37,7 +37,7 @@ import gen_drawn
 import losses
 import pack
 import tasks
-from model import Nano
+from model import Nano, half_precision
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # a regular expression over transformers' names, as PEFT takes it
@@ -292,7 +292,7 @@ def main():
         for g in opt.param_groups:
             g['lr'] = lr * min(1, (step + 1) / 20) * (0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * share)))
         again = r.random() < a.rehearse
-        with torch.autocast('cpu', torch.bfloat16):
+        with half_precision():
             loss = rehearse(m, r, sizes) if again else learn(m, pack.collate([packed(r.choice(train))]))
         if loss is None:
             continue

@@ -258,6 +258,15 @@ class LM(nn.Module):
         self.norm = RMS(c.d)
 
 
+def half_precision():
+    """bf16 where the processor multiplies it; elsewhere it is emulated, many times slower than f32."""
+    return torch.autocast('cpu', torch.bfloat16, enabled=torch.cpu.get_capabilities()['avx512_bf16'])
+
+
+# the parameters that only training has
+AUX = ('ocr.', 'posh.', 'pq.', 'pk.', 'tq.', 'tk.', 'cq.', 'ck.', 'rd.', 'place4.', 'place5.')
+
+
 class Nano(nn.Module):
     def __init__(self, c=C):
         super().__init__()

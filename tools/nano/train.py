@@ -3,8 +3,9 @@
     python train.py NAME MINUTES LR SIZES [--init FILE.pt] [--procs 2] ...
 
 NAME.pt (model, optimiser, averaged weights) is written every few minutes and at the end; a run goes on from
-any such file with --init FILE.pt --opt.  The rate is constant unless --floor says how far a cosine brings it
-down; what to ship are the averaged weights, which export.py takes.
+any such file with --init FILE.pt --opt.  Exported weights (--init FOLDER/model.safetensors) have no auxiliary
+heads: --heads MINUTES fits new ones before the network learns.  The rate is constant unless --floor says how
+far a cosine brings it down; what to ship are the averaged weights, which export.py takes.
 """
 
 import argparse
@@ -16,12 +17,13 @@ import time
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from safetensors.torch import load_file
 
 import gen_drawn
 import losses
 import pack
 import screens
-from model import Nano
+from model import AUX, Nano, half_precision
 
 
 def options():
@@ -30,7 +32,8 @@ def options():
     a.add_argument('minutes', type=float)
     a.add_argument('lr', type=float)
     a.add_argument('sizes', help='WxH,WxH,... picked at random; multiples of 28')
-    a.add_argument('--init', default='')
+    a.add_argument('--init', default='', help="a state, or an exported model.safetensors")
+    a.add_argument('--heads', type=float, default=0.0, help='minutes in which only the auxiliary heads learn')
     a.add_argument('--opt', action='store_true', help="take the state's optimiser too")
     a.add_argument('--real', default='', help='folder of gen_real.py')
     a.add_argument('--procs', type=int, default=2)
@@ -123,7 +126,8 @@ def worker(rank, a):
     opt = optimiser(m, a)
     step, ema = 0, None
     if a.init:
-        c = torch.load(a.init)
+        exported = a.init.endswith('.safetensors')
+        c = dict(m=load_file(a.init)) if exported else torch.load(a.init)
         missing = m.load_state_dict(c['m'], strict=False)
         step = c.get('step', 0)
         if a.opt and 'o' in c:
@@ -132,10 +136,14 @@ def worker(rank, a):
         if rank == 0:
             print(a.init, 'step', step, missing, flush=True)
     params = list(m.parameters())
+    network = [p for n, p in m.named_parameters() if not n.startswith(AUX)]
     sizes = [tuple(map(int, z.split('x'))) for z in a.sizes.split(',')]
     real = screens.Real(a.real) if a.real else None
     start = saved = shown = time.time()
     first, measures = step, Average()
+    whole = None  # the step from which the whole network learns
+    for p in network:
+        p.requires_grad_(False)
     while True:
         n, elapsed = step - first, time.time() - start
         if n % a.every == 0 and n:
@@ -143,14 +151,18 @@ def worker(rank, a):
                 elapsed = average(params, a.procs, elapsed)
             if elapsed > a.minutes * 60:
                 break
-            if n > 100 or ema:
+            if whole is not None and (n - whole > 100 or ema):
                 now = m.state_dict()
                 if ema is None:
                     ema = {k: v.detach().clone() for k, v in now.items()}
                 for k in now:
                     ema[k] = ema[k].lerp(now[k], 1 - a.ema) if k in ema else now[k].clone()
         cosine = 0.5 + 0.5 * math.cos(math.pi * min(1, elapsed / (a.minutes * 60)))
-        rate = a.lr * min(1, (n + 1) / a.warm) * (a.floor + (1 - a.floor) * cosine)
+        if n % a.every == 0 and whole is None and elapsed >= a.heads * 60:
+            whole = n
+            for p in network:
+                p.requires_grad_(True)
+        rate = a.lr * min(1, (n - (whole or 0) + 1) / a.warm) * (a.floor + (1 - a.floor) * cosine)
         for g in opt.param_groups:
             g['lr'] = rate * g['k']
         # the kind of step is the same in all processes, so that none waits for another
@@ -158,14 +170,14 @@ def worker(rank, a):
         w, h = r.choice(sizes)
         u, seed = r.random(), (a.seed * 10**6 + step) * a.procs + rank
         pictures = max(1, int(a.budget / (w * h / 196) + 0.5))
-        with torch.autocast('cpu', torch.bfloat16):
+        with half_precision():
             if u < a.page:
                 ss = [gen_drawn.Page(w, h, seed * 1009 + i).render() for i in range(pictures)]
                 img = torch.stack([pack.norm(s.img) for s in ss])
                 loss, ok = losses.page(m, img, torch.stack([pack.printed(s) for s in ss]))
                 measures.add('page_', dict(chars=ok))
             else:
-                blind = u > 1 - a.blind
+                blind = u > 1 - a.blind and whole is not None
                 kind = 'blind' if blind else 'screens'
                 far = a.far if pictures > 1 else 0
                 b = pack.batch(kind, seed, w, h, pictures, real, a.share, a.forms, a.other, far)
