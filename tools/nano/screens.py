@@ -29,17 +29,20 @@ class Real:
 
     def __init__(self, folder, part='train'):
         names = sorted(n[:-5] for n in glob.glob(folder + '/*.json'))
-        self.names = [n for n in names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
-        self.cache, self.forms, self.rich = {}, {}, []
-        self.rare = [n for n in self.names if os.path.basename(n)[:2] in RARE]
-        for n in self.names:
+        names = [n for n in names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
+        self.names, self.cache, self.forms, self.rich = [], {}, {}, []
+        for n in names:
             with open(n + '.json') as f:
                 d = json.load(f)
+            if min(d['w'], d['h']) < 56 or 'title' in d and d['title'][1] > d['h'] / 2:
+                continue  # taken before a busy machine had drawn it
+            self.names.append(n)
             k = form_state(d)
             if k:
                 self.forms.setdefault(k, []).append(n)
             elif len({e['kind'] for e in d['el']}) > 2:
                 self.rich.append(n)
+        self.rare = [n for n in self.names if os.path.basename(n)[:2] in RARE]
 
     def get(self, r, forms=0.0):
         """A random window; with probability `forms` a form, every number of filled entries equally likely, else mostly one
