@@ -310,14 +310,23 @@ static void widen4(int n, const uint8_t *w4, uint8_t *w8)
 
 static float burn(int n)
 {
-    enum { CHAINS = MR * NV };
-    vi acc[CHAINS], w = (vi){0} + 0x01020304, x = w;
+    vi acc[MR][NV], w[NV], x[MR];
 
-    UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = (vi){0} + i;
-    for (int j = 0; j < n; j++)
-        UNROLL for (int i = 0; i < CHAINS; i++) DOT8(acc[i], w, x);
-    UNROLL for (int i = 1; i < CHAINS; i++) acc[0] += acc[i];
-    return (float)sum_of(acc[0]);
+    UNROLL for (int v = 0; v < NV; v++) w[v] = (vi){0} + 0x01020304;
+    UNROLL for (int i = 0; i < MR; i++)
+    {
+        x[i] = (vi){0} + 0x01020304;
+        UNROLL for (int v = 0; v < NV; v++) acc[i][v] = (vi){0} + i;
+    }
+    for (int j = 0; j < n; j++) {
+        /* whatever is in memory now, or the compiler multiplies once and only adds */
+        __asm__ volatile("" : : "r"(w), "r"(x) : "memory");
+        UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = 0; v < NV; v++)
+            DOT8(acc[i][v], w[v], x[i]);
+    }
+    UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = i == 0; v < NV; v++)
+        acc[0][0] += acc[i][v];
+    return (float)sum_of(acc[0][0]);
 }
 
 const struct q8_kernels KERNELS = {quantize, group_sums, tile8,
