@@ -6,12 +6,12 @@
 
 #include "base/clock.h"
 #include "client/progress.h"
+#include "client/question.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define STOP_US 15000000 /* between Ctrl+C and the stopped state */
@@ -20,12 +20,10 @@ struct doing {
     const struct cli *c;
     struct rpc rpc;
     struct progress progress;
-    bool ask;          /* approvals are asked on the terminal */
-    int ask_fd;        /* where the answers come from */
-    long task;         /* 0 until `start` was answered */
-    json_t *early;     /* notifications before that */
-    json_t *pending;   /* params of approve/deny while the question stands */
-    json_t *verdict;   /* to be answered by deny at once */
+    struct question question;
+    long task;       /* 0 until `start` was answered */
+    json_t *early;   /* notifications before that */
+    json_t *verdict; /* to be answered by deny at once */
     bool over;
     int exit_code;
     char state[16], code[24];
@@ -48,20 +46,11 @@ static bool is_end(const char *state)
            strcmp(state, "stopped") == 0 || strcmp(state, "needs_user") == 0;
 }
 
-static void drop_question(struct doing *d)
-{
-    if (d->pending && d->ask)
-        fputc('\n', stderr); /* the line of the question was left without an answer */
-    json_decref(d->pending);
-    d->pending = NULL;
-    d->rpc.ws.wake_fd[1] = -1;
-}
-
 static void on_state(struct doing *d, const json_t *params)
 {
     const char *state = cli_text(params, "state");
     if (strcmp(state, "approval") != 0)
-        drop_question(d);
+        question_drop(&d->question, &d->rpc);
     if (!is_end(state))
         return;
     snprintf(d->state, sizeof(d->state), "%s", state);
@@ -74,26 +63,13 @@ static void on_state(struct doing *d, const json_t *params)
 
 static void on_verdict(struct doing *d, const json_t *params)
 {
-    if (strcmp(cli_text(params, "verdict"), "confirm") != 0)
-        return;
-    json_t *answer = json_pack("{s:O, s:O, s:O}", "task", json_object_get(params, "task"), "step",
-                               json_object_get(params, "step"), "hash",
-                               json_object_get(params, "hash"));
-    if (!answer)
-        return;
-    if (!d->ask) {
+    json_t *answer = question_params(params);
+    if (answer && d->question.open) {
+        question_ask(&d->question, &d->rpc, answer);
+    } else if (answer) {
         json_decref(d->verdict);
         d->verdict = answer;
-        return;
     }
-    drop_question(d);
-    d->pending = answer;
-    d->rpc.ws.wake_fd[1] = d->ask_fd;
-    /* What was typed before the question is no answer to it. The agent itself may have typed it,
-     * into this very terminal. */
-    tcflush(d->ask_fd, TCIFLUSH);
-    fputs("     approve? [y/N] ", stderr);
-    fflush(stderr);
 }
 
 static void on_note(void *user, const char *method, const json_t *params)
@@ -145,33 +121,6 @@ static int start_task(struct doing *d)
     return 0;
 }
 
-/* The line typed at the question; anything but yes is a no, the end of the input too. */
-static int answer_question(struct doing *d, struct err *err)
-{
-    char line[64];
-    ssize_t n = read(d->ask_fd, line, sizeof(line) - 1);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0; /* Ctrl+C took back what had been typed */
-    json_t *params = d->pending;
-    bool yes = n > 0 && (line[0] == 'y' || line[0] == 'Y');
-    d->pending = NULL;
-    d->rpc.ws.wake_fd[1] = -1;
-    if (!params)
-        return 0;
-    return rpc_send(&d->rpc, yes ? "approve" : "deny", params, err);
-}
-
-/* A terminal is opened anew, so that reading it without waiting is nobody else's business: Ctrl+C
- * drops a line that poll() has promised, and a read that waits would keep the stop from going
- * out. */
-static int open_answers(void)
-{
-    int fd = isatty(STDIN_FILENO)
-                 ? open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-                 : -1;
-    return fd >= 0 ? fd : STDIN_FILENO;
-}
-
 static int follow(struct doing *d)
 {
     struct err err = {0};
@@ -187,7 +136,7 @@ static int follow(struct doing *d)
         int64_t left = stop_until < 0 ? -1 : stop_until - clock_now_us();
         rc = rpc_step(&d->rpc, stop_until >= 0 && left < 0 ? 0 : left, &reply, &id, &err);
         if (rc == -EINTR && d->rpc.ws.woken == 1) {
-            rc = answer_question(d, &err) < 0 ? err.code : 0;
+            rc = question_answer(&d->question, &d->rpc, &err) < 0 ? err.code : 0;
         } else if (rc == -EINTR) {
             char drain[16];
             while (read(signal_pipe[0], drain, sizeof(drain)) > 0)
@@ -214,11 +163,11 @@ int cmd_do(const struct cli *c)
     bool in_tty = isatty(STDIN_FILENO);
     struct doing d = {.c = c};
     d.progress = (struct progress){.out = stdout, .tty = isatty(STDOUT_FILENO), .json = c->json};
-    d.ask = c->approve == CLI_APPROVE_ASK || (c->approve == CLI_APPROVE_AUTO && in_tty);
     int rc = cli_connect(c, true, &d.rpc);
     if (rc)
         return rc;
-    d.ask_fd = d.ask ? open_answers() : STDIN_FILENO;
+    if (c->approve == CLI_APPROVE_ASK || (c->approve == CLI_APPROVE_AUTO && in_tty))
+        question_open(&d.question);
     d.early = json_array();
     d.rpc.on_note = on_note;
     d.rpc.user = &d;
@@ -237,13 +186,11 @@ int cmd_do(const struct cli *c)
         cli_put_json(stdout, j);
         json_decref(j);
     }
-    drop_question(&d);
+    question_close(&d.question);
     json_decref(d.verdict);
     json_decref(d.early);
     free(d.reason);
     progress_done(&d.progress);
-    if (d.ask_fd != STDIN_FILENO)
-        close(d.ask_fd);
     rpc_close(&d.rpc);
     return rc;
 }

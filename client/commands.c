@@ -13,7 +13,7 @@ const struct command commands[] = {
     {"ask", "QUESTION", START_OPTIONS "json view window adapter", "ask the model about the screen",
      cmd_ask},
     {"shot", "FILE", START_OPTIONS "json cursor", "save a screenshot as PNG", cmd_shot},
-    {"watch", NULL, "json", "follow what the daemon does", cmd_watch},
+    {"watch", NULL, "json approve", "follow what the daemon does", cmd_watch},
     {"stop", NULL, "json", "stop the running task, release all keys", cmd_stop},
     {"pause", NULL, "json", "hold the running task after its step", cmd_pause},
     {"resume", NULL, "json", "go on with a paused task", cmd_resume},

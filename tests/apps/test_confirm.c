@@ -125,10 +125,10 @@ static void effect_of(int index, char ret[32])
     struct store *s;
     assert_int_equal(store_open(dir, &s, NULL), 0);
     json_t *tasks = store_tasks(s, 1);
-    json_t *task = store_task(
-        s, json_integer_value(json_object_get(json_array_get(tasks, 0), "task")));
-    const char *e = json_string_value(json_object_get(
-        json_array_get(json_object_get(task, "steps"), (size_t)index), "effect"));
+    json_t *task =
+        store_task(s, json_integer_value(json_object_get(json_array_get(tasks, 0), "task")));
+    const char *e = json_string_value(
+        json_object_get(json_array_get(json_object_get(task, "steps"), (size_t)index), "effect"));
     snprintf(ret, 32, "%s", e ? e : "none");
     json_decref(tasks);
     json_decref(task);
@@ -186,7 +186,7 @@ static void no_keeps_it_in(void **state)
     int n = 0;
     start_do(true, "5");
     for (; comes("approve? [y/N] "); n++) { /* the model may try again, or call it finished */
-        type(n == 1 ? "\n" : "n\n");      /* an empty line is a no too */
+        type(n == 1 ? "\n" : "n\n");        /* an empty line is a no too */
         expect("the user denied it");
     }
     assert_int_equal(end(), 4);
@@ -274,6 +274,31 @@ static void a_dead_asker_holds_nobody_up(void **state)
     end();
 }
 
+/* The terminal that started the task is gone: another one answers. */
+static void watch_answers(void **state)
+{
+    static const char *const watch[] = {"watch", "--approve=ask", NULL};
+    char effect[32];
+    start_do(true, "5");
+    expect("approve? [y/N] ");
+    kill(t.pid, SIGKILL);
+    assert_int_equal(end(), -SIGKILL);
+    start(true, watch);
+    expect("window: Shell (XTerm)");
+    expect("approve? [y/N] ");
+    type("n\n");
+    expect("the user denied it");
+    struct terminal watching = t;
+    t = (struct terminal){0};
+    ask("stop", NULL); /* unless the model has ended it by now */
+    str_done(&t.out);
+    t = watching;
+    type("\x03");
+    assert_int_equal(end(), -SIGINT);
+    effect_of(0, effect);
+    assert_string_equal(effect, "refused");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +309,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(interrupt_at_the_question_stops),
         cmocka_unit_test(pause_and_resume_ask_again),
         cmocka_unit_test(a_dead_asker_holds_nobody_up),
+        cmocka_unit_test(watch_answers),
     };
     if (argc < 2)
         return 1;
