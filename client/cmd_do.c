@@ -186,7 +186,7 @@ int cmd_do(const struct cli *c)
         cli_put_json(stdout, j);
         json_decref(j);
     }
-    question_close(&d.question);
+    question_close(&d.question, &d.rpc);
     json_decref(d.verdict);
     json_decref(d.early);
     free(d.reason);

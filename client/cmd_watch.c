@@ -52,7 +52,7 @@ int cmd_watch(const struct cli *c)
         }
     } while (rc == 0);
     progress_break(&w.progress);
-    question_close(&w.question);
+    question_close(&w.question, &w.rpc);
     progress_done(&w.progress);
     rpc_close(&w.rpc);
     return cli_fail(c, CLI_UNREACHABLE, "%s", err.text);

@@ -20,16 +20,6 @@ void question_open(struct question *q)
     *q = (struct question){.open = true, .fd = fd >= 0 ? fd : STDIN_FILENO};
 }
 
-void question_close(struct question *q)
-{
-    if (q->pending)
-        fputc('\n', stderr);
-    json_decref(q->pending);
-    if (q->open && q->fd != STDIN_FILENO)
-        close(q->fd);
-    *q = (struct question){0};
-}
-
 json_t *question_params(const json_t *verdict)
 {
     if (strcmp(cli_text(verdict, "verdict"), "confirm") != 0)
@@ -72,4 +62,12 @@ void question_drop(struct question *q, struct rpc *r)
     json_decref(q->pending);
     q->pending = NULL;
     r->ws.wake_fd[1] = -1;
+}
+
+void question_close(struct question *q, struct rpc *r)
+{
+    question_drop(q, r);
+    if (q->open && q->fd != STDIN_FILENO)
+        close(q->fd);
+    q->open = false;
 }

@@ -11,7 +11,8 @@ struct question {
 };
 
 void question_open(struct question *q);
-void question_close(struct question *q);
+/* Drops what stands; the connection is still there. */
+void question_close(struct question *q, struct rpc *r);
 /* {"task", "step", "hash"} of a verdict that is to be confirmed, for approve or deny; a new
  * reference, NULL for any other verdict. */
 json_t *question_params(const json_t *verdict);
