@@ -64,8 +64,8 @@ def scores(path):
         for line in f:
             first, _, rest = line.partition(' ')
             if first in ('blind', 'drawn', 'forms', 'windows', 'zenity'):
-                found[first] = {k: (int(a), int(b)) for k, a, b in re.findall(r'([^,]+?) (\d+)/(\d+)', rest)}
-                found[first] = {re.sub(r'^\d+x\d+ ', '', k).strip(): v for k, v in found[first].items()}
+                rows = re.findall(r'([^,]+) (\d+)/(\d+)', re.sub(r'^\d+x\d+ ', '', rest))
+                found[first] = {k.strip(): (int(a), int(b)) for k, a, b in rows}
     return found
 
 
