@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Render Qt 5 windows under a running X server with openbox, in the format of gen_real.py.
+"""Render Qt 5 or 6 windows under a running X server with openbox, in the format of gen_real.py.
 
-xvfb-run -s "-screen 0 1280x900x24" sh -c 'openbox & python3 gen_qt.py OUT SEED COUNT [apps]'
+xvfb-run -s "-screen 0 1280x900x24" sh -c 'openbox & python3 gen_qt.py OUT SEED COUNT [apps] [6]'
 
 `apps`: windows with menus, tool bars, tabs, tables; a control known by its picture only has "icon": true.
 """
@@ -11,37 +11,11 @@ import os
 import random
 import sys
 import time
+from importlib import import_module
 
-from PyQt5.QtCore import QPoint, QSize, Qt
-from PyQt5.QtGui import QColor, QFont, QFontMetricsF, QIcon, QPalette
-from PyQt5.QtWidgets import (
-    QApplication,
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QGridLayout,
-    QGroupBox,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QListWidget,
-    QMenuBar,
-    QPlainTextEdit,
-    QProgressBar,
-    QPushButton,
-    QRadioButton,
-    QSlider,
-    QSpinBox,
-    QStyle,
-    QStyleFactory,
-    QStyleOptionButton,
-    QTabBar,
-    QTableWidget,
-    QTableWidgetItem,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+VERSION = 6 if '6' in sys.argv[4:] else 5
+Core, Gui, Widgets = (import_module(f'PyQt{VERSION}.Qt{part}') for part in ('Core', 'Gui', 'Widgets'))
+Qt = Core.Qt
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from icons import ICONS, ICON_THEMES
@@ -51,18 +25,18 @@ FAMILIES = ['Sans'] * 4 + ['Noto Sans', 'DejaVu Sans', 'Liberation Sans', 'Open 
 
 
 def dark():
-    p = QPalette()
+    p = Gui.QPalette()
     for role, c in (
-        (QPalette.Window, '#353535'),
-        (QPalette.WindowText, '#ffffff'),
-        (QPalette.Base, '#232323'),
-        (QPalette.AlternateBase, '#353535'),
-        (QPalette.Text, '#ffffff'),
-        (QPalette.Button, '#404040'),
-        (QPalette.ButtonText, '#ffffff'),
-        (QPalette.Highlight, '#2a82da'),
+        (Gui.QPalette.ColorRole.Window, '#353535'),
+        (Gui.QPalette.ColorRole.WindowText, '#ffffff'),
+        (Gui.QPalette.ColorRole.Base, '#232323'),
+        (Gui.QPalette.ColorRole.AlternateBase, '#353535'),
+        (Gui.QPalette.ColorRole.Text, '#ffffff'),
+        (Gui.QPalette.ColorRole.Button, '#404040'),
+        (Gui.QPalette.ColorRole.ButtonText, '#ffffff'),
+        (Gui.QPalette.ColorRole.Highlight, '#2a82da'),
     ):
-        p.setColor(role, QColor(c))
+        p.setColor(role, Gui.QColor(c))
     return p
 
 
@@ -76,36 +50,36 @@ class Maker:
         return w
 
     def label(self, t):
-        return self.put(QLabel(t), None, t, t, 'label')
+        return self.put(Widgets.QLabel(t), None, t, t, 'label')
 
     def entry(self, label, filled):
-        e, v = QLineEdit(), value_for(self.r, label) if filled else ''
+        e, v = Widgets.QLineEdit(), value_for(self.r, label) if filled else ''
         e.setText(v)
         if self.r.random() < 0.4:
             e.setMinimumWidth(self.r.choice([140, 180, 220, 260]))
         return self.put(e, 'field', label, v, 'entry', v)
 
     def button(self, t):
-        return self.put(QPushButton(t), 'button', t, t, 'middle')
+        return self.put(Widgets.QPushButton(t), 'button', t, t, 'middle')
 
     def check(self, t, radio=False):
-        w = (QRadioButton if radio else QCheckBox)(t)
+        w = (Widgets.QRadioButton if radio else Widgets.QCheckBox)(t)
         w.setChecked(self.r.random() < 0.4)
         return self.put(w, 'radio' if radio else 'checkbox', t, t, 'right')
 
     def combo(self, label, value):
-        w = QComboBox()
+        w = Widgets.QComboBox()
         w.addItem(value)
         return self.put(w, 'combo box', label, value, 'entry', value)
 
     def menu_bar(self, names):
-        bar = QMenuBar()
+        bar = Widgets.QMenuBar()
         for t in names:
             self.put((bar, bar.addMenu(t).menuAction()), 'menu', t, t, 'part')
         return bar
 
     def tabs(self, n):
-        tabs = QTabBar()
+        tabs = Widgets.QTabBar()
         for i in range(n):
             t = phrase(self.r, 1)
             tabs.addTab(t)
@@ -121,7 +95,7 @@ class Maker:
         return out
 
     def buttons(self, box):
-        r, h = self.r, QHBoxLayout()
+        r, h = self.r, Widgets.QHBoxLayout()
         names = ['OK', 'Cancel'] if r.random() < 0.5 else r.sample(BUTTONS, r.choice([1, 2, 2, 3]))
         left, right = r.choice([(1, 0), (1, 0), (0, 1), (1, 1)])
         if left:
@@ -133,11 +107,11 @@ class Maker:
         box.addLayout(h)
 
     def form(self, w):
-        r, box = self.r, QVBoxLayout(w)
+        r, box = self.r, Widgets.QVBoxLayout(w)
         n = r.choice([1, 2, 2, 3, 3, 3, 4, 4, 5])
         k, colon = r.randint(0, n), r.choice(['', '', ':'])
-        f, inside = QFormLayout(), None
-        f.setLabelAlignment(r.choice([Qt.AlignLeft, Qt.AlignRight]))
+        f, inside = Widgets.QFormLayout(), None
+        f.setLabelAlignment(r.choice([Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight]))
         f.setVerticalSpacing(r.choice([4, 6, 8, 12]))
         entries = []
         for i, t in enumerate(self.labels(n)):
@@ -145,7 +119,7 @@ class Maker:
             entries.append(self.entry(t, i < k))
             f.addRow(l, entries[-1])
         if r.random() < 0.3:
-            inside = QGroupBox(phrase(r, 2))
+            inside = Widgets.QGroupBox(phrase(r, 2))
             inside.setLayout(f)
             box.addWidget(inside)
         else:
@@ -159,14 +133,14 @@ class Maker:
             (entries[max(0, k - 1)] if r.random() < 0.8 else r.choice(entries)).setFocus()
 
     def mixed(self, w):
-        r, box = self.r, QVBoxLayout(w)
+        r, box = self.r, Widgets.QVBoxLayout(w)
         if r.random() < 0.5:
             names = 'File Edit View Tools Help Format Insert Window Go Search Settings'.split()
             box.setMenuBar(self.menu_bar(r.sample(names, r.randint(2, 6))))
         if r.random() < 0.3:
             box.addWidget(self.tabs(r.randint(2, 4)))
         for _ in range(r.randint(2, 6)):
-            h, v = QHBoxLayout(), r.random()
+            h, v = Widgets.QHBoxLayout(), r.random()
             if v < 0.35:
                 for _ in range(r.randint(1, 4)):
                     h.addWidget(self.button(phrase(r)))
@@ -182,7 +156,7 @@ class Maker:
                     h.addWidget(self.check(phrase(r), radio))
                 h.addStretch(1)
             elif v < 0.85:
-                q, n = QListWidget(), r.randint(3, 6)
+                q, n = Widgets.QListWidget(), r.randint(3, 6)
                 for i in range(n):
                     t = phrase(r)
                     q.addItem(t)
@@ -200,9 +174,9 @@ class Maker:
             self.buttons(box)
 
     def keypad(self, w):
-        r, box, g = self.r, QVBoxLayout(w), QGridLayout()
-        e = QLineEdit(str(r.randint(0, 99999)))
-        e.setAlignment(Qt.AlignRight)
+        r, box, g = self.r, Widgets.QVBoxLayout(w), Widgets.QGridLayout()
+        e = Widgets.QLineEdit(str(r.randint(0, 99999)))
+        e.setAlignment(Qt.AlignmentFlag.AlignRight)
         box.addWidget(e)
         keys = list('789/456*123-0.=+') + ['C', '(', ')', 'CE', '%', 'MR', 'M+', 'x^2']
         wide = r.choice([4, 4, 5, 6])
@@ -216,26 +190,26 @@ class Maker:
         box.addLayout(g)
 
     def tool_bar(self):
-        r, h, used = self.r, QHBoxLayout(), set()
+        r, h, used = self.r, Widgets.QHBoxLayout(), set()
         h.setSpacing(r.choice([0, 2, 4]))
         size = r.choice([16, 22, 22, 24, 32])
         for _ in range(r.randint(3, 10)):
             n = r.choice(list(ICONS))
             t = r.choice(ICONS[n].split('|'))
-            if n in used or t in used or not QIcon.hasThemeIcon(n):
+            if n in used or t in used or not Gui.QIcon.hasThemeIcon(n):
                 continue
             used |= {n, t}
-            b = QToolButton()
+            b = Widgets.QToolButton()
             b.setAutoRaise(r.random() < 0.8)
-            b.setIcon(QIcon.fromTheme(n))
-            b.setIconSize(QSize(size, size))
+            b.setIcon(Gui.QIcon.fromTheme(n))
+            b.setIconSize(Core.QSize(size, size))
             h.addWidget(self.put(b, 'icon', t, '', 'middle'))
         h.addStretch(1)
         return h
 
     def table(self):
         r, rows, n = self.r, self.r.randint(3, 9), self.r.choice([1, 2, 2, 3])
-        q = QTableWidget(rows, n)
+        q = Widgets.QTableWidget(rows, n)
         q.verticalHeader().setVisible(r.random() < 0.15)
         q.setShowGrid(r.random() < 0.5)
         names = [phrase(r, 1) for _ in range(n)]
@@ -246,14 +220,14 @@ class Maker:
         for i in range(rows):
             for j in range(n):
                 t = phrase(r) if j == 0 or r.random() < 0.5 else str(r.randint(0, 9999))
-                q.setItem(i, j, QTableWidgetItem(t))
+                q.setItem(i, j, Widgets.QTableWidgetItem(t))
                 self.put((q, (i, j)), 'item', t, t, 'part')
         q.resizeColumnsToContents()
         return q
 
     def rows(self):
-        r, f = self.r, QFormLayout()
-        f.setLabelAlignment(r.choice([Qt.AlignLeft, Qt.AlignRight]))
+        r, f = self.r, Widgets.QFormLayout()
+        f.setLabelAlignment(r.choice([Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight]))
         colon = r.choice(['', ':', ':'])
         for t in self.labels(r.randint(1, 4)):
             u = r.random()
@@ -262,11 +236,11 @@ class Maker:
             elif u < 0.82:
                 w = self.combo(t, phrase(r))
             elif u < 0.9:
-                w = QSlider(Qt.Horizontal)
+                w = Widgets.QSlider(Qt.Orientation.Horizontal)
                 w.setValue(r.randint(0, 99))
                 self.put(w, 'slider', t, '', 'entry')
             else:
-                w = QSpinBox()
+                w = Widgets.QSpinBox()
                 w.setMaximum(9999)
                 w.setValue(r.randint(0, 500))
                 self.put(w, 'number field', t, w.text(), 'entry', w.text())
@@ -274,7 +248,7 @@ class Maker:
         return f
 
     def app(self, w):
-        r, box = self.r, QVBoxLayout(w)
+        r, box = self.r, Widgets.QVBoxLayout(w)
         if r.random() < 0.6:
             usual = 'File Edit View Insert Format Tools Go Bookmarks Search Options Window Help'.split()
             box.setMenuBar(self.menu_bar([t for t in usual if r.random() < 0.5] or ['File']))
@@ -289,33 +263,33 @@ class Maker:
             elif u < 0.5:
                 f = self.rows()
                 if r.random() < 0.4:
-                    g = QGroupBox(phrase(r, 2))
+                    g = Widgets.QGroupBox(phrase(r, 2))
                     g.setLayout(f)
                     box.addWidget(g)
                 else:
                     box.addLayout(f)
             elif u < 0.65:
-                h = QVBoxLayout() if r.random() < 0.6 else QHBoxLayout()
+                h = Widgets.QVBoxLayout() if r.random() < 0.6 else Widgets.QHBoxLayout()
                 radio = r.random() < 0.4
                 for _ in range(r.randint(1, 4)):
                     h.addWidget(self.check(phrase(r), radio))
                 h.addStretch(1)
                 box.addLayout(h)
             elif u < 0.8:
-                h = QHBoxLayout()
+                h = Widgets.QHBoxLayout()
                 for _ in range(r.randint(1, 4)):
                     h.addWidget(self.button(phrase(r)))
                 h.addStretch(1)
                 box.addLayout(h)
             elif u < 0.88:
-                t = QPlainTextEdit()
+                t = Widgets.QPlainTextEdit()
                 box.addWidget(self.put(t, 'text area', '', '', 'entry'))
             elif u < 0.94:
-                q = QSlider(Qt.Horizontal)
+                q = Widgets.QSlider(Qt.Orientation.Horizontal)
                 q.setValue(r.randint(0, 99))
                 box.addWidget(self.put(q, 'slider', '', '', 'entry'))
             else:
-                q = QProgressBar()
+                q = Widgets.QProgressBar()
                 q.setTextVisible(False)
                 q.setValue(r.randint(5, 95))
                 box.addWidget(self.put(q, 'progress bar', '', '', 'entry'))
@@ -331,17 +305,17 @@ class Maker:
         for w, kind, label, value, text, where in self.seen:
             if where == 'part':
                 w, i = w
-                if isinstance(w, QTabBar):
+                if isinstance(w, Widgets.QTabBar):
                     rect = w.tabRect(i)
-                elif isinstance(w, QMenuBar):
+                elif isinstance(w, Widgets.QMenuBar):
                     rect = w.actionGeometry(i)
-                elif isinstance(w, QTableWidget) and kind == 'column':
+                elif isinstance(w, Widgets.QTableWidget) and kind == 'column':
                     w = w.horizontalHeader()
                     rect = w.rect()
                     rect.setLeft(w.sectionViewportPosition(i))
                     rect.setWidth(w.sectionSize(i))
                     rect = rect.intersected(w.rect())
-                elif isinstance(w, QTableWidget):
+                elif isinstance(w, Widgets.QTableWidget):
                     rect = w.visualItemRect(w.item(*i)).intersected(w.viewport().rect())
                     w = w.viewport()
                 else:
@@ -351,19 +325,23 @@ class Maker:
                 rect = w.rect()
             if rect.height() < 8 or rect.width() < 8 or not w.isVisible():
                 continue
-            at = w.mapTo(window, QPoint(0, 0))
+            at = w.mapTo(window, Core.QPoint(0, 0))
             x, y, wide, high = at.x() + rect.x(), at.y() + rect.y(), rect.width(), rect.height()
-            m = QFontMetricsF(w.font())
+            m = Gui.QFontMetricsF(w.font())
             whole, middle = m.horizontalAdvance(text), y + (high - m.height()) / 2 + m.ascent() - 4
             left = x + (wide - whole) / 2
             if where == 'entry':
                 left = x + 5
             elif where == 'label':
-                left = x + (wide - whole if w.alignment() & Qt.AlignRight else 0)
+                left = x + (wide - whole if w.alignment() & Qt.AlignmentFlag.AlignRight else 0)
             elif where == 'right':
-                o = QStyleOptionButton()
+                o = Widgets.QStyleOptionButton()
                 w.initStyleOption(o)
-                part = QStyle.SE_RadioButtonContents if kind == 'radio' else QStyle.SE_CheckBoxContents
+                part = (
+                    Widgets.QStyle.SubElement.SE_RadioButtonContents
+                    if kind == 'radio'
+                    else Widgets.QStyle.SubElement.SE_CheckBoxContents
+                )
                 left = x + w.style().subElementRect(part, o, w).x()
                 wide = min(wide, left - x + whole + 4)
             elif kind == 'item':
@@ -386,9 +364,9 @@ class Maker:
 def main():
     out, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     os.makedirs(out, exist_ok=True)
-    app = QApplication(['qt'])
+    app = Widgets.QApplication(['qt'])
     usual, screen = app.palette(), app.primaryScreen()
-    apps = sys.argv[4:] == ['apps']
+    apps = 'apps' in sys.argv[4:]
     themes = [t for t in ICON_THEMES if os.path.isdir('/usr/share/icons/' + t)] or ['hicolor']
     room = screen.geometry()
     for k in range(count):
@@ -398,12 +376,12 @@ def main():
         m = Maker(seed * 100000 + k)
         r = m.r
         style = r.choice(['Fusion', 'Fusion', 'Fusion', 'Windows'])
-        QIcon.setThemeName(r.choice(themes))
-        app.setStyle(QStyleFactory.create(style))
+        Gui.QIcon.setThemeName(r.choice(themes))
+        app.setStyle(Widgets.QStyleFactory.create(style))
         light = usual if style == 'Windows' else app.style().standardPalette()
         app.setPalette(dark() if r.random() < 0.25 else light)
-        app.setFont(QFont(r.choice(FAMILIES), r.choice([8, 9, 9, 10, 10, 11, 12])))
-        w = QWidget()
+        app.setFont(Gui.QFont(r.choice(FAMILIES), r.choice([8, 9, 9, 10, 10, 11, 12])))
+        w = Widgets.QWidget()
         w.setWindowTitle(phrase(r, 2))
         m.app(w) if apps else r.choices([m.form, m.mixed, m.keypad], [0.6, 0.32, 0.08])[0](w)
         if r.random() < 0.3:

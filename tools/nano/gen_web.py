@@ -1,6 +1,8 @@
 """Render web forms and pages with a headless Chromium, in the format of gen_real.py.
 
-    python gen_web.py OUT SEED COUNT [forms | pages]
+    python gen_web.py OUT SEED COUNT [forms | pages | libraries NODE_MODULES]
+
+`libraries`: pages as component libraries dress them, each sheet with one of web_libraries.py.
 
 One call of the browser draws a sheet of them; a script in the page writes down every control's box and every
 character's place, read from a second call's DOM.
@@ -17,6 +19,7 @@ import tempfile
 
 from PIL import Image, ImageDraw, ImageFont
 
+from web_libraries import LIBRARIES
 from words import BUTTONS, form_label, phrase, value_for
 
 FAMILIES = ['sans-serif'] * 4 + [
@@ -36,8 +39,11 @@ const out = [];
 for (const cell of document.querySelectorAll('.cell')) {
   const o = cell.getBoundingClientRect(), el = [], words = [];
   const rel = r => [r.left - o.left, r.top - o.top, r.right - o.left, r.bottom - o.top];
+  // as it is printed
+  const upper = (e, t) => getComputedStyle(e).textTransform == 'uppercase' ? t.toUpperCase() : t;
   for (const e of cell.querySelectorAll('[data-kind]'))
-    el.push({kind: e.dataset.kind, label: e.dataset.label, value: e.value || '', box: rel(e.getBoundingClientRect())});
+    if (e.getClientRects().length == 1)  // not broken over two lines
+      el.push({kind: e.dataset.kind, label: e.value === undefined || e.type == 'button' ? upper(e, e.dataset.label) : e.dataset.label, value: e.value || '', box: rel(e.getBoundingClientRect())});
   const walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), range = document.createRange();
   for (let n; n = walk.nextNode();) {
     let line = null, y = -1;
@@ -47,7 +53,7 @@ for (const cell of document.querySelectorAll('.cell')) {
       if (!r.width) continue;
       const my = (r.top + r.bottom) / 2 - o.top + 1;
       if (!line || Math.abs(my - y) > 4) words.push(line = ['', [], y = my]);
-      line[0] += n.data[i]; line[1].push((r.left + r.right) / 2 - o.left);
+      line[0] += upper(n.parentElement, n.data[i]); line[1].push((r.left + r.right) / 2 - o.left);
     }
   }
   const c = document.createElement('canvas').getContext('2d');
@@ -355,6 +361,104 @@ class Page:
         return f'<div class=cell style="position:relative;overflow:hidden;{style}">{top}<div style="{pad}">{head}{tabs}{body}</div></div>'
 
 
+class LibraryPage(Page):
+    """A page whose controls are those of a component library."""
+
+    def __init__(self, r, w, h, library):
+        super().__init__(r, w, h)
+        self.lib, self.dark = library, r.random() < 0.3 and library.dark
+        self.wide = r.choice(['', '', f'width:{r.randint(120, 260)}px;max-width:100%'])
+
+    def data(self, kind, label, style='width:fit-content'):
+        return f'data-kind="{kind}" data-label="{html.escape(label, True)}" style="{style}"'
+
+    def fill(self, template, kind, t, **more):
+        return template.format(data=self.data(kind, t), text=html.escape(t), **more)
+
+    def button(self, t=None):
+        t = t or phrase(self.r)
+        return f'<button type=button class="{self.r.choice(self.lib.buttons)}" {self.data("button", t, "")}>{html.escape(t)}</button>'
+
+    def field(self, t, value=''):
+        return f'<input type=text class="{self.lib.field}" value="{html.escape(value, True)}" {self.data("field", t, self.wide)}>'
+
+    def select(self, t, value):
+        return self.lib.select.format(data=self.data('combo box', t, ''), text=html.escape(value))
+
+    def control(self, t):
+        r, u = self.r, self.r.random()
+        if u < 0.72:
+            return self.field(t, value_for(r, t) if r.random() < 0.35 else '')
+        if u < 0.9:
+            return self.select(t, phrase(r))
+        return f'<textarea class="{self.lib.area}" {self.data("text area", t, "height:60px")}></textarea>'
+
+    def rows(self):
+        r = self.r
+        named = {form_label(r): 0 for _ in range(r.randint(1, 4))}
+        out = [self.lib.row.format(name=html.escape(t), control=self.control(t)) for t in named]
+        if len(out) > 1 and r.random() < 0.3:
+            return '<div style="display:flex;gap:12px;flex-wrap:wrap">' + ''.join(out) + '</div>'
+        return ''.join(out)
+
+    def checks(self):
+        r, kind = self.r, self.r.choice(['checkbox', 'checkbox', 'radio'])
+        several = [phrase(r) for _ in range(r.randint(1, 4))]
+        out = [self.fill(self.lib.check, kind, t, type=kind, on=r.choice(['', 'checked'])) for t in several]
+        return r.choice(['<br>', ' ']).join(out) if self.lib.check.startswith('<label') else ''.join(out)
+
+    def nav(self):
+        r = self.r
+        kind = r.choice(['link', 'link', 'menu'])
+        links = ''.join(self.fill(self.lib.link, kind, phrase(r, 1)) for _ in range(r.randint(2, 5)))
+        return self.lib.nav.format(name=html.escape(phrase(r, 2)), links=links)
+
+    def tabs(self):
+        r, front = self.r, self.r.randint(0, 2)
+        tabs = [
+            self.fill(self.lib.tab, 'tab', phrase(r, 1), on=self.lib.chosen if i == front else '')
+            for i in range(r.randint(2, 5))
+        ]
+        return self.lib.tabs.format(tabs=''.join(tabs))
+
+    def table(self):
+        r, n = self.r, self.r.randint(2, 4)
+        head = ''.join(self.tag('th', 'column', t, t) for t in (phrase(r, 1) for _ in range(n)))
+        body = ''
+        for _ in range(r.randint(2, 5)):
+            t = phrase(r)
+            first = self.tag('td', 'item', t, t) if r.random() < 0.6 else f'<td>{self.anchor(t, "")}</td>'
+            body += f'<tr>{first}{"".join(f"<td>{r.randint(1, 9999)}</td>" for _ in range(n - 1))}</tr>'
+        return f'<table class="{self.lib.table}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+    def cards(self):
+        out = ''
+        for _ in range(self.r.randint(1, 3)):
+            name, text = html.escape(phrase(self.r, 2)), html.escape(phrase(self.r, 4))
+            out += f'<div style="flex:1">{self.lib.card.format(name=name, text=text, button=self.button())}</div>'
+        return f'<div style="display:flex;gap:{self.gap}px">{out}</div>'
+
+    def list(self):
+        items = ''.join(self.fill(self.lib.item, 'item', phrase(self.r)) for _ in range(self.r.randint(2, 6)))
+        return f'<div style="max-width:280px">{self.lib.list.format(items=items)}</div>'
+
+    def html(self):
+        r = self.r
+        top = self.nav() if r.random() < 0.6 else ''
+        head = self.heading() if r.random() < 0.4 else ''
+        tabs = self.tabs() if r.random() < 0.35 else ''
+        parts = [self.rows, self.checks, self.buttons, self.text, self.table, self.cards, self.list]
+        body = ''
+        for _ in range(r.randint(2, 5)):
+            body += f'<div style="margin-bottom:{self.gap}px">{r.choices(parts, [4, 2, 3, 1, 2, 1, 1])[0]()}</div>'
+        attr, bg, fg = self.dark or ('', '#fff', '#222')
+        style = (
+            f'position:relative;overflow:hidden;width:{self.w}px;height:{self.h}px;background:{bg};color:{fg}'
+        )
+        pad = f'padding:{r.randint(6, 24)}px {r.randint(8, 32)}px'
+        return f'<div class="cell" {attr} style="{style}">{top}<div class="{self.lib.page}" style="{pad}">{head}{tabs}{body}</div></div>'
+
+
 def title_bar(r, im):
     """The picture below a window title, and its height."""
     h = 22
@@ -370,18 +474,25 @@ def title_bar(r, im):
     return out, 1, h
 
 
-def sheet(out, seed, mode):
-    r = random.Random(seed)
-    if mode == 'pages':
+def sheet(out, seed, mode, modules):
+    r, styles = random.Random(seed), ''
+    if mode != 'forms':
         sizes = [(r.randint(320, 445), r.randint(240, 310)) for _ in range(PER_SHEET)]
         sizes[::2] = [(r.randint(480, 640), r.randint(330, 450)) for _ in sizes[::2]]
         sizes[::5] = [(r.randint(640, 800), r.randint(400, 560)) for _ in sizes[::5]]
-        cells = [Page(r, w, h).html() for w, h in sizes]
+        if mode == 'libraries':
+            library = r.choice(LIBRARIES)
+            styles = ''.join(
+                f'<link rel=stylesheet href="file://{os.path.abspath(modules)}/{f}">' for f in library.css
+            )
+            cells = [LibraryPage(r, w, h, library).html() for w, h in sizes]
+        else:
+            cells = [Page(r, w, h).html() for w, h in sizes]
     else:
         sizes = [(r.randint(300, 446), r.randint(140, 310)) for _ in range(PER_SHEET)]
         cells = [cell(r, w, h) for w, h in sizes]
     page = (
-        '<!doctype html><meta charset=utf-8><style>body{margin:0}</style>'
+        f'<!doctype html><meta charset=utf-8>{styles}<style>body{{margin:0;padding:0}}</style>'
         + ''.join(cells)
         + f'<script>{SCRIPT}</script>'
     )
@@ -426,7 +537,7 @@ def main():
     out, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     os.makedirs(out, exist_ok=True)
     for k in range(count // PER_SHEET):
-        sheet(out, seed * 1000 + k, (sys.argv[4:] or ['forms'])[0])
+        sheet(out, seed * 1000 + k, *(sys.argv[4:] + ['forms', ''])[:2])
 
 
 if __name__ == '__main__':

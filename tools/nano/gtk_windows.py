@@ -1,4 +1,4 @@
-"""What the generators of GTK 3 windows share: the toolkit, fonts, and where the characters of a layout are."""
+"""What the generators of GTK 3 windows share: the toolkit, and letting it draw."""
 
 import time
 
@@ -6,18 +6,7 @@ import gi
 
 gi.require_version('Gtk', '3.0')
 gi.require_version('Gdk', '3.0')
-from gi.repository import Gdk, Gtk, Pango
-
-FONTS = [
-    'Sans',
-    'Noto Sans',
-    'DejaVu Sans',
-    'Cantarell',
-    'Liberation Sans',
-    'Open Sans',
-    'Roboto',
-    'Lato',
-]
+from gi.repository import Gdk, Gtk
 
 
 def pump(seconds):
@@ -26,20 +15,3 @@ def pump(seconds):
         while Gtk.events_pending():
             Gtk.main_iteration_do(False)
         time.sleep(0.002)
-
-
-def characters(layout, x0, y0):
-    """(text, middle of each character, height of the middle of the line) of a layout's first line"""
-    text, xs, b = layout.get_text().split('\n')[0], [], 0
-    for c in text:
-        p = layout.index_to_pos(b)
-        xs.append(x0 + (p.x + p.width / 2) / Pango.SCALE)
-        b += len(c.encode())
-    return [text, xs, y0 + layout.get_baseline() / Pango.SCALE - 4] if xs else None
-
-
-def between(word, left, right):
-    """Those of its characters that are printed from left to right."""
-    text, xs, y = word
-    keep = [i for i, x in enumerate(xs) if left <= x < right]
-    return [''.join(text[i] for i in keep), [xs[i] for i in keep], y]
