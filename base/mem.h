@@ -56,6 +56,7 @@ static inline void mem_free_ptr(void *p)
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ROUND_UP(n, m) (((n) + (m)-1) / (m) * (m))
 #define CLAMP(v, lo, hi) ((v) < (lo) ? (lo) : (v) > (hi) ? (hi) : (v))
 
 #endif

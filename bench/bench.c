@@ -305,7 +305,7 @@ int bench_measure(const char *model_dir, const struct bench_options *o, struct b
         return err_set(err, r, "A screen of %d x %d cannot be drawn.", o->w, o->h);
     if ((r = source_open(model_dir, NULL, &source, err)) < 0 ||
         (r = source_config(source, &c, err)) < 0 || (r = vlm_open(model_dir, &vo, &m, err)) < 0 ||
-        (r = backend_cpu_open(o->backend, o->precision, o->n_threads, &b, err)) < 0)
+        (r = backend_open(o->backend, o->precision, o->n_threads, &b, err)) < 0)
         goto out;
     vlm_info(m, ret_info);
     for (int i = 0; i <= runs && r == 0; i++) {

@@ -67,7 +67,7 @@ static const struct option_row {
     {"precision", "NAME", "of products: f32 or bf16", OPTION_TEXT, offsetof(struct cli, precision)},
     {"kv", "NAME", "how keys and values are kept: int8, else in the precision", OPTION_TEXT,
      offsetof(struct cli, kv)},
-    {"backend", "NAME", "generic, avx2, avx512 or avx512bf16", OPTION_TEXT,
+    {"backend", "NAME", "generic, avx2, avx512, avx512bf16 or cuda", OPTION_TEXT,
      offsetof(struct cli, backend)},
     {"prompt", "N", "a text of N tokens instead of a screen", OPTION_COUNT,
      offsetof(struct cli, prompt)},

@@ -3,6 +3,9 @@
  * precision "bf16" its two sides are rounded to bf16 first. How a weight lies in memory is the
  * backend's business: the plan only holds `struct weight`.
  *
+ * Activations, angles and the vectors of the norms lie in buffers of the backend, which the plan
+ * reads and writes like any memory, but not between an operation on them and the next sync().
+ *
  * Results do not depend on the number of threads. One thread at a time calls into a backend. */
 #ifndef DESKHAND_MODEL_BACKEND_H
 #define DESKHAND_MODEL_BACKEND_H
@@ -85,7 +88,17 @@ struct backend {
      * else: as the precision wants it. */
     enum weight_kind pack_as;
 
+    /* Do operations take any memory, not just buffers? */
+    bool is_host;
+
     void (*close)(struct backend *b);
+    /* Zeroed, 64-byte aligned; in bytes. `whole`: it is used from end to end, as mem_large() has
+     * it. */
+    void *(*buffer)(struct backend *b, size_t n, bool whole);
+    void (*buffer_done)(struct backend *b, void *buffer); /* NULL: nothing */
+    /* Waits for all operations. What failed since the last call, a device out of memory, say, is an
+     * error here; results are worthless then. */
+    int (*sync)(struct backend *b, struct err *err);
     /* n_in is common to the parts; bias: [sum of n_out] or NULL, copied. */
     void (*weight_pack)(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
                         const float *bias, struct weight *ret);
@@ -128,6 +141,10 @@ struct backend {
 
     void (*measure)(struct backend *b, struct backend_peaks *ret);
 };
+
+/* "cuda" (model/cuda/cuda.h), which is asked for by name only, or as backend_cpu_open() says. */
+int backend_open(const char *name, const char *precision, int n_threads, struct backend **ret,
+                 struct err *err);
 
 /* name: NULL or "auto": the best of "generic", "avx2", "avx512", "avx512bf16" that this CPU runs in
  * the precision. precision: "f32", "bf16" (only "avx512bf16" has it), NULL or "auto": whichever the

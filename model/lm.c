@@ -37,19 +37,19 @@ static int load_layer(struct lm *m, struct lm_layer *k, int i, struct load *l, s
     return 0;
 }
 
-static void alloc_scratch(struct lm *m)
+static void alloc_scratch(struct lm *m, struct backend *b)
 {
     size_t n = LM_CHUNK, half = (size_t)m->d_head / 2;
     size_t n_q = (size_t)m->n_head * (size_t)m->d_head;
     size_t n_kv = (size_t)m->n_kv_head * (size_t)m->d_head;
 
-    m->x = mem_large(sizeof(float) * n * (size_t)m->d);
-    m->h = mem_large(sizeof(float) * n * MAX((size_t)m->d, n_q));
-    m->qkv = mem_large(sizeof(float) * n * (n_q + 2 * n_kv));
-    m->wide = mem_large(sizeof(float) * n * 2 * (size_t)m->n_inner);
-    m->inner = mem_large(sizeof(float) * n * (size_t)m->n_inner);
-    m->cosine = mem_aligned(sizeof(float) * n * half);
-    m->sine = mem_aligned(sizeof(float) * n * half);
+    m->x = b->buffer(b, sizeof(float) * n * (size_t)m->d, true);
+    m->h = b->buffer(b, sizeof(float) * n * MAX((size_t)m->d, n_q), true);
+    m->qkv = b->buffer(b, sizeof(float) * n * (n_q + 2 * n_kv), true);
+    m->wide = b->buffer(b, sizeof(float) * n * 2 * (size_t)m->n_inner, true);
+    m->inner = b->buffer(b, sizeof(float) * n * (size_t)m->n_inner, true);
+    m->cosine = b->buffer(b, sizeof(float) * n * half, false);
+    m->sine = b->buffer(b, sizeof(float) * n * half, false);
 }
 
 /* Loads, or tells an adapter of, all that comes from the checkpoint. */
@@ -93,7 +93,7 @@ int lm_load(struct lm *m, const struct vlm_config *c, int n_ctx, struct load *l,
     if (r == 0) {
         if (!c->tie_embeddings)
             l->n_params += (int64_t)m->n_vocab * m->d;
-        alloc_scratch(m);
+        alloc_scratch(m, l->b);
     }
     return r;
 }
@@ -107,8 +107,8 @@ void lm_done(struct lm *m, struct backend *b)
 {
     for (int i = 0; i < m->n_layers && m->layers; i++) {
         struct lm_layer *k = &m->layers[i];
-        free(k->norm1);
-        free(k->norm2);
+        b->buffer_done(b, k->norm1);
+        b->buffer_done(b, k->norm2);
         b->weight_done(b, &k->qkv);
         b->weight_done(b, &k->o);
         b->weight_done(b, &k->gate_up);
@@ -116,14 +116,14 @@ void lm_done(struct lm *m, struct backend *b)
     }
     b->weight_done(b, &m->head);
     free(m->layers);
-    free(m->norm);
-    free(m->x);
-    free(m->h);
-    free(m->qkv);
-    free(m->wide);
-    free(m->inner);
-    free(m->cosine);
-    free(m->sine);
+    b->buffer_done(b, m->norm);
+    b->buffer_done(b, m->x);
+    b->buffer_done(b, m->h);
+    b->buffer_done(b, m->qkv);
+    b->buffer_done(b, m->wide);
+    b->buffer_done(b, m->inner);
+    b->buffer_done(b, m->cosine);
+    b->buffer_done(b, m->sine);
 }
 
 void lm_embed(const struct lm *m, int32_t id, float *ret)
@@ -192,8 +192,10 @@ int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n
         int rows = n - from;
         float *x = m->x + (size_t)from * d;
 
-        if (cancel && atomic_load(cancel))
+        if (cancel && atomic_load(cancel)) {
+            b->sync(b, NULL); /* the rows may be written again */
             return err_set(err, -ECANCELED, "Cancelled.");
+        }
         b->rms_norm(b, m->x, k->norm1, n, m->d, m->eps, m->h);
         lora_run(b, &k->qkv, m->h, d, n, m->qkv, ld, false);
         b->rope(b, m->qkv + (size_t)from * ld, ld, rows, m->n_head, m->d_head,
@@ -205,11 +207,12 @@ int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n
         lora_run_gated(b, &k->gate_up, m->h, d, rows, m->wide, m->inner);
         lora_run(b, &k->down, m->inner, ff, rows, x, d, true);
     }
-    return 0;
+    return b->sync(b, err);
 }
 
-void lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret)
+int lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret, struct err *err)
 {
     b->rms_norm(b, m->x + (size_t)row * (size_t)m->d, m->norm, n, m->d, m->eps, m->h);
     lora_run(b, &m->head, m->h, (size_t)m->d, n, ret, (size_t)m->n_vocab, false);
+    return b->sync(b, err);
 }

@@ -61,7 +61,7 @@ void lm_embed(const struct lm *m, int32_t id, float *ret);
 int lm_forward(struct lm *m, struct backend *b, const struct lm_run *runs, int n_runs,
                const int32_t *pos, int ld_pos, const atomic_bool *cancel, struct err *err);
 
-/* Logits of n rows of m->x from `row` on, ret [n, n_vocab]. */
-void lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret);
+/* Logits of n rows of m->x from `row` on, ret [n, n_vocab], a buffer of the backend. */
+int lm_logits(struct lm *m, struct backend *b, int row, int n, float *ret, struct err *err);
 
 #endif

@@ -85,10 +85,10 @@ int load_vector(struct load *l, int layer, const char *name, int n, float **ret,
     load_name(full, sizeof(full), layer, name, "");
     if (l->adapt)
         return lora_adapt_vector(l->adapt, l, full, n, ret, err);
-    float *v = mem_aligned(sizeof(float) * (size_t)n);
+    float *v = l->b->buffer(l->b, sizeof(float) * (size_t)n, false);
     int r = load_floats(l, full, n, v, err);
     if (r < 0) {
-        free(v);
+        l->b->buffer_done(l->b, v);
         return r;
     }
     *ret = v;

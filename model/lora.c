@@ -77,10 +77,10 @@ void lora_close(struct lora *a)
         free(p->add);
     }
     for (int i = 0; i < a->n_vectors; i++)
-        free(a->vectors[i].own);
+        a->b->buffer_done(a->b, a->vectors[i].own);
     free(a->places);
     free(a->vectors);
-    free(a->scratch);
+    a->b->buffer_done(a->b, a->scratch);
     lora_file_close(a->file);
     free(a);
 }
@@ -171,8 +171,8 @@ static int build(struct lora *a, const char (*names)[160], const struct load_par
     }
     if (rank > a->max_rank) {
         a->max_rank = rank;
-        free(a->scratch);
-        a->scratch = mem_aligned(sizeof(float) * ROWS * (size_t)rank);
+        a->b->buffer_done(a->b, a->scratch);
+        a->scratch = a->b->buffer(a->b, sizeof(float) * ROWS * (size_t)rank, false);
     }
     *ret = m;
     return 0;
@@ -323,9 +323,11 @@ void lora_run(struct backend *b, const struct weight *w, const float *x, size_t 
     for (int i = 0; i < n; i += ROWS) {
         int rows = MIN(ROWS, n - i);
         b->linear(b, &m->down, x + (size_t)i * ld_x, ld_x, rows, a->scratch, rank, false);
-        if (a->scale != 1)
+        if (a->scale != 1) {
+            b->sync(b, NULL);
             for (size_t k = 0; k < (size_t)rows * rank; k++)
                 a->scratch[k] *= a->scale;
+        }
         for (int k = 0; k < m->n_up; k++)
             b->linear(b, &m->up[k].w, a->scratch + m->up[k].from, rank, rows,
                       out + (size_t)i * ld_out + m->up[k].col, ld_out, true);

@@ -25,7 +25,7 @@ int merger_load(struct merger *m, const struct vlm_config *c, struct load *l, st
 
 void merger_done(struct merger *m, struct backend *b)
 {
-    free(m->norm);
+    b->buffer_done(b, m->norm);
     b->weight_done(b, &m->fc);
     b->weight_done(b, &m->out);
 }
@@ -34,8 +34,8 @@ void merger_run(const struct merger *m, struct backend *b, const float *x, int n
                 float *out)
 {
     int wide = m->fc.n_in, n_patches = wide / d;
-    AUTO_FREE float *h = mem_aligned(sizeof(float) * ROWS * (size_t)wide);
-    AUTO_FREE float *g = mem_aligned(sizeof(float) * ROWS * (size_t)wide);
+    float *h = b->buffer(b, sizeof(float) * ROWS * (size_t)wide, false);
+    float *g = b->buffer(b, sizeof(float) * ROWS * (size_t)wide, false);
 
     for (int i = 0; i < n_groups; i += ROWS) {
         int n = MIN(ROWS, n_groups - i);
@@ -45,4 +45,6 @@ void merger_run(const struct merger *m, struct backend *b, const float *x, int n
         lora_run(b, &m->out, g, (size_t)wide, n, out + (size_t)i * (size_t)m->out.n_out,
                   (size_t)m->out.n_out, false);
     }
+    b->buffer_done(b, h);
+    b->buffer_done(b, g);
 }

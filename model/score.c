@@ -49,7 +49,8 @@ static int run_answer(struct vlm *m, const struct prompt *full, int from, int n,
         r = lm_forward(&m->lm, m->b, &run, 1, full->pos + from + at, full->n, &m->cancel, err);
         if (r < 0)
             break;
-        lm_logits(&m->lm, m->b, 0, rows, m->logits);
+        if ((r = lm_logits(&m->lm, m->b, 0, rows, m->logits, err)) < 0)
+            break;
         for (int i = 0; i < rows; i++)
             ret[at + i + 1].logprob =
                 logprob(m->logits + (size_t)i * n_vocab, m->config.n_vocab, ret[at + i + 1].id);

@@ -109,9 +109,8 @@ int speech_step(struct vlm *m, struct speech *const *s, int n, const atomic_bool
         }
     }
     int r = lm_forward(&m->lm, m->b, runs, n, pos, n_rows, cancel, err);
-    if (r < 0)
+    if (r < 0 || (r = lm_logits(&m->lm, m->b, 0, n_rows, m->logits, err)) < 0)
         return r;
-    lm_logits(&m->lm, m->b, 0, n_rows, m->logits);
     for (int i = 0; i < n; i++)
         s[i]->seq->n_keys++;
     return 0;

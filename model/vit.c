@@ -113,12 +113,12 @@ int vit_load(struct vit *v, const struct vlm_config *c, struct load *l, struct e
 
 static void scratch_done(struct vit *v, struct backend *b)
 {
-    free(v->x);
-    free(v->h);
-    free(v->qkv);
-    free(v->wide);
-    free(v->cosine);
-    free(v->sine);
+    b->buffer_done(b, v->x);
+    b->buffer_done(b, v->h);
+    b->buffer_done(b, v->qkv);
+    b->buffer_done(b, v->wide);
+    b->buffer_done(b, v->cosine);
+    b->buffer_done(b, v->sine);
     b->kv_done(b, &v->kv);
     if (v->has_bytes)
         b->kv_done(b, &v->kv_bytes);
@@ -129,8 +129,8 @@ void vit_done(struct vit *v, struct backend *b)
 {
     for (int i = 0; i < v->n_blocks && v->blocks; i++) {
         struct vit_block *k = &v->blocks[i];
-        free(k->norm1);
-        free(k->norm2);
+        b->buffer_done(b, k->norm1);
+        b->buffer_done(b, k->norm2);
         b->weight_done(b, &k->qkv);
         b->weight_done(b, &k->proj);
         b->weight_done(b, &k->gate_up);
@@ -152,6 +152,21 @@ static void gather_groups(const int *group, int n_groups, size_t unit_bytes, con
     for (int i = 0; i < n_groups; i++)
         memcpy((char *)dst + (size_t)i * unit_bytes,
                (const char *)src + (size_t)group[i] * unit_bytes, unit_bytes);
+}
+
+/* The patches' pixels through the embedding, out [n, d]. */
+static void embed_patches(struct vit *v, struct backend *b, const struct patches *p, int n,
+                          float *out)
+{
+    const struct weight *w = p->n_temporal == 1 ? &v->patch_image : &v->patch_video;
+    size_t bytes = sizeof(float) * (size_t)n * (size_t)w->n_in;
+    float *copy = b->is_host ? NULL : b->buffer(b, bytes, true);
+
+    if (copy)
+        memcpy(copy, p->rows, bytes);
+    lora_run(b, w, copy ? copy : p->rows, (size_t)w->n_in, n, out, (size_t)v->d, false);
+    b->sync(b, NULL);
+    b->buffer_done(b, copy);
 }
 
 /* Rows and columns of the patches in window order, then their angles, [n, d_head/2]. */
@@ -219,12 +234,12 @@ static void scratch_for(struct vit *v, struct backend *b, int n)
         return;
     if (v->n_scratch)
         scratch_done(v, b);
-    v->x = mem_large(sizeof(float) * un * d);
-    v->h = mem_large(sizeof(float) * MAX(un, MLP_ROWS) * d);
-    v->qkv = mem_large(sizeof(float) * un * 3 * d);
-    v->wide = mem_large(sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner);
-    v->cosine = mem_aligned(sizeof(float) * un * half);
-    v->sine = mem_aligned(sizeof(float) * un * half);
+    v->x = b->buffer(b, sizeof(float) * un * d, true);
+    v->h = b->buffer(b, sizeof(float) * MAX(un, MLP_ROWS) * d, true);
+    v->qkv = b->buffer(b, sizeof(float) * un * 3 * d, true);
+    v->wide = b->buffer(b, sizeof(float) * MLP_ROWS * 3 * (size_t)v->n_inner, true);
+    v->cosine = b->buffer(b, sizeof(float) * un * half, false);
+    v->sine = b->buffer(b, sizeof(float) * un * half, false);
     b->kv_alloc(b, v->n_head, (int)half * 2, n, &v->kv);
     v->has_bytes = v->blocks[0].qkv.kind == WEIGHT_INT8 &&
                    b->kv_alloc_bytes(b, v->n_head, (int)half * 2, n, &v->kv_bytes);
@@ -236,7 +251,6 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
 {
     int n = p->grid_t * p->grid_h * p->grid_w, d_head = v->d / v->n_head;
     size_t d = (size_t)v->d, unit = (size_t)(v->merge * v->merge);
-    const struct weight *embed = p->n_temporal == 1 ? &v->patch_image : &v->patch_video;
     struct window_plan w;
     int r = 0;
 
@@ -244,7 +258,7 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
     float *x = v->x, *h = v->h;
     window_plan(p->grid_t, p->grid_h, p->grid_w, v->merge, v->side, &w);
 
-    lora_run(b, embed, p->rows, (size_t)embed->n_in, n, h, d, false);
+    embed_patches(v, b, p, n, h);
     gather_groups(w.group, w.n_groups, unit * d * sizeof(float), h, x);
     angles(v, p, &w, v->cosine, v->sine);
     for (int i = 0; i < v->n_blocks; i++) {
@@ -267,15 +281,18 @@ int vit_encode(struct vit *v, struct backend *b, const struct patches *p,
         after_attention(v, k, b, n);
     }
     if (r == 0) {
-        size_t d_out = (size_t)v->merger.out.n_out;
-        float *merged = mem_aligned(sizeof(float) * (size_t)w.n_groups * d_out);
-        float *rows = mem_alloc(sizeof(float) * (size_t)w.n_groups * d_out);
+        size_t d_out = (size_t)v->merger.out.n_out, bytes = sizeof(float) * d_out;
+        float *merged = b->buffer(b, bytes * (size_t)w.n_groups, false);
+        float *rows = mem_alloc(bytes * (size_t)w.n_groups);
         merger_run(&v->merger, b, x, w.n_groups, v->d, merged);
+        r = b->sync(b, err);
         for (int i = 0; i < w.n_groups; i++)
-            memcpy(rows + (size_t)w.group[i] * d_out, merged + (size_t)i * d_out,
-                   d_out * sizeof(float));
-        free(merged);
-        *ret_rows = rows;
+            memcpy(rows + (size_t)w.group[i] * d_out, merged + (size_t)i * d_out, bytes);
+        b->buffer_done(b, merged);
+        if (r < 0)
+            free(rows);
+        else
+            *ret_rows = rows;
     }
     window_plan_done(&w);
     return r;

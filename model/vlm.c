@@ -38,11 +38,11 @@ void vlm_close(struct vlm *m)
         seq_done(&m->seq, m);
         vit_done(&m->vit, m->b);
         lm_done(&m->lm, m->b);
+        m->b->buffer_done(m->b, m->logits);
         m->b->close(m->b);
     }
     for (int i = 0; i < ENGINE_FEATURES; i++)
         free(m->features[i].rows);
-    free(m->logits);
     draft_done(&m->told);
     bpe_close(m->bpe);
     lora_file_close(m->merged);
@@ -92,7 +92,7 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
         return err_set(err, -EINVAL, "Attention heads of %d and %d (vision); at most %d fit.",
                        c->d_head, vit_head, BACKEND_MAX_D_HEAD);
     if ((r = adapter_merged(m, o, err)) < 0 ||
-        (r = backend_cpu_open(o->backend, o->precision, o->n_threads, &m->b, err)) < 0)
+        (r = backend_open(o->backend, o->precision, o->n_threads, &m->b, err)) < 0)
         return r;
     struct load l = {.src = m->src, .b = m->b, .lora = m->merged, .merge = true,
                      .n_steps = c->n_layers + c->vit.depth,
@@ -112,8 +112,9 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
                        o->kv);
     if (kv_int8 && !m->b->kv_alloc_int8)
         return err_set(err, -ENOTSUP,
-                       "Keys and values are kept as int8 in the precision bf16 only, and this is "
-                       "f32.");
+                       "Keys and values are kept as int8 by the backend avx512bf16 only, and this "
+                       "is %s.",
+                       m->b->name);
     m->b->pack_as = is_packed ? WEIGHT_INT8 : WEIGHT_F32;
     if (c->vit.depth && (r = vit_load(&m->vit, c, &l, err)) < 0)
         return r;
@@ -129,8 +130,9 @@ static int open_parts(struct vlm *m, const char *dir, const struct vlm_options *
     m->weight_bytes = l.bytes;
     m->token_bytes = l.bytes - vision_bytes;
     seq_init(&m->seq, m, n_ctx);
-    m->logits = mem_alloc(sizeof(float) * (size_t)c->n_vocab * (1 + DRAFT_MAX));
-    return 0;
+    size_t n_logits = (size_t)c->n_vocab * (1 + DRAFT_MAX);
+    m->logits = m->b->buffer(m->b, sizeof(float) * n_logits, false);
+    return m->b->sync(m->b, err);
 }
 
 int vlm_open(const char *dir, const struct vlm_options *o, struct vlm **ret, struct err *err)
@@ -256,8 +258,8 @@ int engine_prefill(struct vlm *m, struct seq *s, const struct prompt *p, float *
         return r;
     memcpy(s->keys + at, p->keys + at, sizeof(*p->keys) * (size_t)n);
     s->n_keys += n;
-    if (s->n_keys == p->n)
-        lm_logits(&m->lm, m->b, n - 1, 1, logits);
+    if (s->n_keys == p->n && (r = lm_logits(&m->lm, m->b, n - 1, 1, logits, err)) < 0)
+        return r;
     stats->prefill_us += clock_now_us() - start - (stats->vision_us - vision);
     return s->n_keys == p->n;
 }

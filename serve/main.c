@@ -27,7 +27,7 @@ static const struct {
     {"state-dir", "DIR", "history and pictures (default ~/.local/state/deskhand)"},
     {"threads", "N", "for the model (default all cores)"},
     {"together", "N", "requests that the model answers at once, 1 to 8 (default 4)"},
-    {"backend", "NAME", "for the model (default the fastest that works)"},
+    {"backend", "NAME", "for the model: cuda, or a set of instructions (default the CPU's best)"},
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
     {"adapter", "[NAME=]DIR", "a LoRA adapter that requests choose by name; may be given again"},

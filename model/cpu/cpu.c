@@ -280,6 +280,21 @@ static void attend(struct backend *b, const struct attend *a)
     }
 }
 
+static void *cpu_buffer(struct backend *b, size_t n, bool whole)
+{
+    return whole ? mem_large(n) : mem_aligned(n);
+}
+
+static void cpu_buffer_done(struct backend *b, void *buffer)
+{
+    free(buffer);
+}
+
+static int cpu_sync(struct backend *b, struct err *err)
+{
+    return 0;
+}
+
 static void cpu_close(struct backend *b)
 {
     struct cpu *c = (struct cpu *)b;
@@ -377,7 +392,7 @@ static int choose(const char *name, const char *precision, struct err *err)
     if (!known)
         return err_set(
             err, -EINVAL,
-            "Unknown backend \"%s\"; expected auto, generic, avx2, avx512 or avx512bf16.", name);
+            "Unknown backend \"%s\"; expected auto, generic, avx2, avx512, avx512bf16 or cuda.", name);
     if (!fits && !is_any(name))
         return err_set(err, -EINVAL, "The backend \"%s\" does not compute in %s.", name, precision);
     if (!is_any(name))
@@ -411,7 +426,11 @@ int backend_cpu_open(const char *name, const char *precision, int n_threads, str
     c->b = (struct backend){
         .name = sets[i].name,
         .n_threads = pool_n_threads(c->pool),
+        .is_host = true,
         .close = cpu_close,
+        .buffer = cpu_buffer,
+        .buffer_done = cpu_buffer_done,
+        .sync = cpu_sync,
         .weight_pack = pack,
         .weight_done = cpu_weight_done,
         .kv_alloc = c->bf16 ? bf16_kv_alloc : cpu_kv_alloc,

@@ -11,8 +11,6 @@
 #define CHUNK_ROWS 96
 #define WIDE_ROWS 516 /* a chunk where the weight is larger than the caches: read once a chunk */
 
-#define ROUND_UP(n, m) (((n) + (m)-1) / (m) * (m))
-
 struct cpu {
     struct backend b; /* first */
     const struct kernels *k;

@@ -159,9 +159,9 @@ static void model_close(struct model *m)
 static void forward(struct model *m, int n, int past, const int32_t *pos, int ld_pos, float *logits)
 {
     struct lm_run run = {&m->cache, n, past, 1};
-    if (lm_forward(&m->lm, m->b, &run, 1, pos, ld_pos, NULL, NULL) < 0)
+    if (lm_forward(&m->lm, m->b, &run, 1, pos, ld_pos, NULL, NULL) < 0 ||
+        lm_logits(&m->lm, m->b, n - 1, 1, logits, NULL) < 0)
         fail_msg("the model does not run");
-    lm_logits(&m->lm, m->b, n - 1, 1, logits);
 }
 
 static void text_forward(struct model *m, const int32_t *ids, int n, int past, float *logits)

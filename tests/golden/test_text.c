@@ -58,11 +58,11 @@ static bool forward(struct vlm *m, const int32_t *ids, int n, int past)
         pos[i] = pos[n + i] = pos[2 * n + i] = past + i;
         lm_embed(&m->lm, ids[i], m->lm.x + (size_t)i * (size_t)m->lm.d);
     }
-    if (lm_forward(&m->lm, m->b, &run, 1, pos, n, NULL, &err) < 0) {
+    if (lm_forward(&m->lm, m->b, &run, 1, pos, n, NULL, &err) < 0 ||
+        lm_logits(&m->lm, m->b, n - 1, 1, m->logits, &err) < 0) {
         wrong("%s", err.text);
         return false;
     }
-    lm_logits(&m->lm, m->b, n - 1, 1, m->logits);
     return true;
 }
 

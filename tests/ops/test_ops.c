@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "model/backend.h"
 #include "model/cpu/q8.h"
+#include "model/quant.h"
 #include "tests/ops/ref.h"
 
 #include <math.h>
@@ -13,8 +14,19 @@
 
 #include <cmocka.h>
 
-static const char *const names[] = {"generic", "avx2", "avx512", "avx512bf16"};
-static const int n_threads[] = {1, 3};
+static const struct {
+    const char *name, *precision;
+    int n_threads;
+} backends[] = {
+#ifdef OPS_CUDA /* linked with tests/cuda_host */
+    {"cuda", "bf16", 1},
+    {"cuda", "f32", 1},
+#else
+    {"generic", NULL, 1}, {"generic", NULL, 3}, {"avx2", NULL, 1},       {"avx2", NULL, 3},
+    {"avx512", NULL, 1},  {"avx512", NULL, 3},  {"avx512bf16", NULL, 1}, {"avx512bf16", NULL, 3},
+#endif
+};
+static bool is_bf16; /* does the backend that is tested round the sides of its products to bf16? */
 
 static uint32_t seed = 1;
 
@@ -33,10 +45,10 @@ static float *noise_new(size_t n)
     return p;
 }
 
-/* Does the backend round the sides of its products to bf16? */
-static bool is_bf16(const struct backend *b)
+/* It keeps activations as they are where the CPU's backends round them to int8. */
+static bool is_cuda(const struct backend *b)
 {
-    return strcmp(b->name, "avx512bf16") == 0;
+    return strcmp(b->name, "cuda") == 0;
 }
 
 static float to_bf16(float f)
@@ -63,17 +75,18 @@ static void compare(const char *what, const struct backend *b, const float *got,
 
 static void for_each_backend(void (*fn)(struct backend *b))
 {
-    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-        for (size_t t = 0; t < N_ELEMENTS(n_threads); t++) {
-            struct backend *b;
-            struct err err = {0};
-            if (backend_cpu_open(names[i], NULL, n_threads[t], &b, &err) < 0) {
-                print_message("skipped: %s\n", err.text);
-                break;
-            }
-            fn(b);
-            b->close(b);
+    for (size_t i = 0; i < N_ELEMENTS(backends); i++) {
+        struct backend *b;
+        struct err err = {0};
+        const char *name = backends[i].name, *precision = backends[i].precision;
+        if (backend_open(name, precision, backends[i].n_threads, &b, &err) < 0) {
+            print_message("skipped: %s\n", err.text);
+            continue;
         }
+        is_bf16 = precision ? strcmp(precision, "bf16") == 0 : strcmp(name, "avx512bf16") == 0;
+        fn(b);
+        assert_int_equal(b->sync(b, NULL), 0);
+        b->close(b);
     }
 }
 
@@ -108,9 +121,9 @@ static void one_linear(struct backend *b, int n, int n_out, int n_in, enum tenso
     AUTO_FREE float *seen_x = mem_alloc(sizeof(float) * (size_t)n * ld_x);
     AUTO_FREE float *seen_w = mem_alloc(sizeof(float) * nw);
     for (size_t i = 0; i < (size_t)n * ld_x; i++)
-        seen_x[i] = is_bf16(b) ? to_bf16(x[i]) : x[i];
+        seen_x[i] = is_bf16 ? to_bf16(x[i]) : x[i];
     for (size_t i = 0; i < nw; i++)
-        seen_w[i] = is_bf16(b) ? to_bf16(w[i]) : w[i];
+        seen_w[i] = is_bf16 ? to_bf16(w[i]) : w[i];
     ref_linear(seen_x, ld_x, n, seen_w, n_out, n_in, bias ? bb : NULL, add, want);
 
     struct weight packed;
@@ -190,15 +203,22 @@ static void one_quantised(struct backend *b, int n, int n_out, int n_in, enum we
         float *to = seen_w + (size_t)o * (size_t)n_in;
         quant_panel_pack(f, w + (size_t)o * (size_t)n_in, rows, n_in, panel);
         quant_panel_unpack(f, panel, rows, n_in, to);
-        if (f == QUANT_INT4 && n > BACKEND_FEW_ROWS)
+        if (f == QUANT_INT4 && n > BACKEND_FEW_ROWS && !is_cuda(b))
             round_w4(panel, rows, n_in, to);
     }
     /* the format itself: half a step, of 2/127 or 2/8, and int4's scale may cut one value in 16 */
     for (size_t i = 0; i < nw; i++)
         if (!(fabsf(seen_w[i] - w[i]) <= (f == QUANT_INT8 ? 0.5f / 127 : 0.27f)))
             fail_msg("weight %zu is %g after packing, was %g", i, (double)seen_w[i], (double)w[i]);
+    for (size_t i = 0; i < nw && is_cuda(b) && is_bf16 && n > BACKEND_FEW_ROWS; i++)
+        seen_w[i] = to_bf16(seen_w[i]);
     for (int i = 0; i < n; i++) {
-        round_x(x + (size_t)i * ld_x, n_in, seen_x + (size_t)i * ld_x);
+        const float *row = x + (size_t)i * ld_x;
+        float *seen = seen_x + (size_t)i * ld_x;
+        for (int j = 0; j < n_in && is_cuda(b); j++)
+            seen[j] = is_bf16 ? to_bf16(row[j]) : row[j];
+        if (!is_cuda(b))
+            round_x(row, n_in, seen);
         for (int j = 0; j < n_out; j++)
             want[(size_t)i * (size_t)n_out + (size_t)j] =
                 (double)out[(size_t)i * ld_out + (size_t)j];
@@ -268,6 +288,7 @@ static void gated(struct backend *b)
     }
 }
 
+#ifndef OPS_CUDA
 /* Sums of bytes are exact, so every set of kernels gives the same sums; f32 rounds the scales. */
 static void same_as_generic(const struct q8_kernels *k, const char *name)
 {
@@ -321,6 +342,7 @@ static void test_bytes(void **state)
         same_as_generic(&q8_avx512, "avx512");
 #endif
 }
+#endif
 
 static void rows(struct backend *b)
 {
@@ -421,7 +443,10 @@ static void one_attend(struct backend *b, bool int8, int heads, int kv_heads, in
     for (int i = 0; int8 && i < total; i++)
         for (int h = 0; h < 2 * kv_heads; h++)
             round_together(qkv + (size_t)i * ld + (heads + h) * d, ld, 1, d);
-    if (is_bf16(b)) {
+    for (size_t i = 0; is_bf16 && is_cuda(b) && i < (size_t)total * ld; i++)
+        if (i % ld >= (size_t)(heads * d))
+            qkv[i] = to_bf16(qkv[i]);
+    if (is_bf16 && !is_cuda(b)) {
         float log2e = 1.44269504f;
         for (int i = 0; i < total; i++)
             for (int j = 0; j < (heads + 2 * kv_heads) * d; j++) {
@@ -443,8 +468,10 @@ static void one_attend(struct backend *b, bool int8, int heads, int kv_heads, in
                        (double)scale, want + (i * heads + h) * d);
         }
     }
-    compare(int8 ? "attend to int8" : causal ? "causal attend" : "attend in spans", b, out, ld_out,
-            want, n, heads * d, is_bf16(b) ? 3 * 0x1p-8 : 6e-5);
+    compare(int8     ? "attend to int8"
+            : causal ? "causal attend"
+                     : "attend in spans",
+            b, out, ld_out, want, n, heads * d, is_bf16 && !is_cuda(b) ? 3 * 0x1p-8 : 6e-5);
     b->kv_done(b, &kv);
 }
 
@@ -696,11 +723,14 @@ static void test_open_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),     cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_gated),      cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attend),     cmocka_unit_test(test_attend_bytes),
-        cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_linear),       cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_gated),
+#ifndef OPS_CUDA
+        cmocka_unit_test(test_bytes),
+#endif
+        cmocka_unit_test(test_rows),         cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attend),       cmocka_unit_test(test_attend_bytes),
+        cmocka_unit_test(test_one_by_one),   cmocka_unit_test(test_f16),
         cmocka_unit_test(test_open_refuses),
     };
     return cmocka_run_group_tests_name("ops", tests, NULL, NULL);

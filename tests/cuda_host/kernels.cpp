@@ -1,0 +1,3 @@
+/* The kernels, compiled for the CPU. */
+#define DESKHAND_CUDA_HOST
+#include "model/cuda/kernels.cu"
