@@ -96,8 +96,10 @@ static void *cuda_buffer(struct backend *b, size_t n, bool whole)
 
 static void cuda_buffer_done(struct backend *b, void *buffer)
 {
-    if (buffer && cudaFree(buffer) != cudaSuccess)
+    if (buffer && cudaFree(buffer) != cudaSuccess) { /* one of the substitutes above */
+        cudaGetLastError();
         free(buffer);
+    }
 }
 
 static int cuda_sync(struct backend *b, struct err *err)
@@ -125,13 +127,6 @@ static void part_rows(const struct weight_part *part, int n_in, int from, int n,
     }
 }
 
-static uint16_t bf16_of(float f)
-{
-    uint16_t h;
-    tensor_from_f32(TENSOR_BF16, &f, 1, &h);
-    return h;
-}
-
 static size_t row_length(const struct weight *w)
 {
     return w->kind == WEIGHT_BF16 ? ROUND_UP((size_t)w->n_in, 8) : (size_t)w->n_in;
@@ -156,8 +151,8 @@ static void pack_rows(struct cuda *c, const struct weight_part *parts, struct we
         int n = MIN(PACK_ROWS, w->n_out - at);
         part_rows(parts, w->n_in, at, n, rows);
         for (size_t i = 0; half && i < (size_t)n; i++)
-            for (size_t j = 0; j < (size_t)w->n_in; j++)
-                half[i * ld + j] = bf16_of(rows[i * (size_t)w->n_in + j]);
+            tensor_from_f32(TENSOR_BF16, rows + i * (size_t)w->n_in, (size_t)w->n_in,
+                            half + i * ld);
         to_device(c, (char *)w->data + (size_t)at * ld * size, half ? (const void *)half : rows,
                   (size_t)n * ld * size);
     }
