@@ -395,7 +395,7 @@ def pack_screen(scr, other=0.03):
     """`other`: share of pictures with grounding prompts and plain questions instead of the agent's."""
     r = scr.r
     u = r.random()
-    head = r.choice(['locate', 'ask']) if u < other else r.choice(['agent', 'short'])
+    head = r.choice(['locate', 'locate', 'ask']) if u < other else r.choice(['agent', 'short'])
     p = Pack(scr, head)
     els = [e for e in tasks.usable(scr) if e['label']]
     r.shuffle(els)
@@ -407,10 +407,10 @@ def pack_screen(scr, other=0.03):
             t = tasks.agent(scr)
             if t:
                 p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
-    for i, e in enumerate(els[:15]):
+    for i, e in enumerate(els[:18]):
         name = f'{e["kind"]} "{e["label"]}"'
-        near = tasks.related(scr, e) if i >= 7 and i < 12 else None
-        if i < 7 or near:
+        near = tasks.related(scr, e) if i >= 6 and i < 15 else None
+        if i < 6 or near:
             op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
             said = tasks.answer(op.think, op.action.split(', "text')[0])
             if head == 'locate':

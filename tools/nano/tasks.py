@@ -271,7 +271,7 @@ def single(s, e):
     r, kind, label = s.r, e['kind'], e['label']
     if kind in FRAME:
         return click_op(e, r.choice([f'{kind} the window', f'click the {kind} button']))
-    near = related(s, e) if not label or r.random() < (0.4 if s.blind else 0.22) else None
+    near = related(s, e) if not label or r.random() < (0.4 if s.blind else 0.3) else None
     if near:
         if kind == 'field' and label and r.random() < 0.5:
             t = typed(r)
@@ -519,7 +519,7 @@ def agent(s):
     o = ops[k]
     target = o.el['label'] if o.el else ''
     labels = [] if s.blind else labels_in(s, goal) + [Label(o.el['label'], o.el, True) for o in ops if o.el]
-    if not s.blind and r.random() < 0.15:
+    if not s.blind and r.random() < 0.3:
         l = missing(s)
         if l and target and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
@@ -539,7 +539,7 @@ def command(s, e):
     r, kind, label = s.r, e['kind'], e['label']
     if kind in FRAME:
         return r.choice(['the {} button', '{} button', '{} the window']).format(kind), None
-    near = related(s, e) if not label or r.random() < 0.3 else None
+    near = related(s, e) if not label or r.random() < 0.4 else None
     if near:
         return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near.say, near
     if not label or r.random() < 0.45:
@@ -580,7 +580,7 @@ def locate(s, n):
                 continue
             q = verb(r, e) + ' ' + near.say
         q, l = q.replace('"', "'"), None
-        if r.random() < 0.18 and e['label'] and q.count(e['label']) == 1:
+        if r.random() < 0.3 and e['label'] and q.count(e['label']) == 1:
             l = missing(s)
         if l:
             q = q.replace(e['label'], l)
