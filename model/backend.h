@@ -96,8 +96,8 @@ struct backend {
      * it. */
     void *(*buffer)(struct backend *b, size_t n, bool whole);
     void (*buffer_done)(struct backend *b, void *buffer); /* NULL: nothing */
-    /* Waits for all operations. What failed since the last call, a device out of memory, say, is an
-     * error here; results are worthless then. */
+    /* Waits for all operations. What has failed, a device out of memory, say, is an error here, now
+     * and from then on; results are worthless. */
     int (*sync)(struct backend *b, struct err *err);
     /* n_in is common to the parts; bias: [sum of n_out] or NULL, copied. */
     void (*weight_pack)(struct backend *b, const struct weight_part *parts, int n_parts, int n_in,
@@ -141,6 +141,14 @@ struct backend {
 
     void (*measure)(struct backend *b, struct backend_peaks *ret);
 };
+
+/* Row `row` of the parts, one below the other, [n_in]; not of packed ones. */
+void weight_part_row(const struct weight_part *parts, int n_in, int row, float *ret);
+
+/* NULL, "" or "auto"? */
+bool backend_is_any(const char *s);
+/* -EINVAL unless it is "f32", "bf16" or any. */
+int backend_check_precision(const char *precision, struct err *err);
 
 /* "cuda" (model/cuda/cuda.h), which is asked for by name only, or as backend_cpu_open() says. */
 int backend_open(const char *name, const char *precision, int n_threads, struct backend **ret,

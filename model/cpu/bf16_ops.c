@@ -28,11 +28,7 @@ static void pack_panel(void *ctx, int panel)
     AUTO_FREE float *row = mem_alloc(sizeof(float) * (size_t)n_in);
 
     for (int o = panel * PANEL; o < end; o++) {
-        const struct weight_part *part = p->parts;
-        int r = o;
-        while (r >= part->n_out)
-            r -= part++->n_out;
-        tensor_to_f32(part->dtype, part->data, (size_t)r * (size_t)n_in, (size_t)n_in, row);
+        weight_part_row(p->parts, n_in, o, row);
         uint16_t *at = to + o % PANEL * 2;
         for (int j = 0; j < n_in; j++)
             at[j / 2 * PANEL * 2 + j % 2] = bf16_from_f32(row[j]);

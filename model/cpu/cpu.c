@@ -366,36 +366,33 @@ static const struct {
     {"generic", "f32", &kernels_generic, NULL, always},
 };
 
-static bool is_any(const char *s)
-{
-    return !s || !*s || strcmp(s, "auto") == 0;
-}
-
 /* The index of the best set that fits, or -errno. */
 static int choose(const char *name, const char *precision, struct err *err)
 {
-    bool known = is_any(name), fits = false;
+    bool known = backend_is_any(name), fits = false;
 
-    if (!is_any(precision) && strcmp(precision, "f32") != 0 && strcmp(precision, "bf16") != 0)
-        return err_set(err, -EINVAL, "Unknown precision \"%s\"; expected auto, f32 or bf16.",
-                       precision);
+    int r = backend_check_precision(precision, err);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < N_ELEMENTS(sets); i++) {
-        if (!is_any(name) && strcmp(name, sets[i].name) != 0)
+        if (!backend_is_any(name) && strcmp(name, sets[i].name) != 0)
             continue;
         known = true;
-        if (!is_any(precision) && strcmp(precision, sets[i].precision) != 0)
+        if (!backend_is_any(precision) && strcmp(precision, sets[i].precision) != 0)
             continue;
         fits = true;
         if (sets[i].runs_here())
             return (int)i;
     }
     if (!known)
-        return err_set(
-            err, -EINVAL,
-            "Unknown backend \"%s\"; expected auto, generic, avx2, avx512, avx512bf16 or cuda.", name);
-    if (!fits && !is_any(name))
+        return err_set(err, -EINVAL,
+                       "Unknown backend \"%s\"; expected auto, generic, avx2, avx512, avx512bf16 "
+                       "or cuda.",
+                       name);
+    if (!fits && !backend_is_any(name))
         return err_set(err, -EINVAL, "The backend \"%s\" does not compute in %s.", name, precision);
-    if (!is_any(name))
+    if (!backend_is_any(name))
         return err_set(err, -ENOTSUP, "This CPU does not run the backend \"%s\".", name);
     return err_set(err, -ENOTSUP, "This CPU does not compute in %s; expected auto or f32.",
                    precision);

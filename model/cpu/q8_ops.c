@@ -24,14 +24,8 @@ static void pack_panel(void *ctx, int panel)
     int n_in = p->w->n_in, begin = panel * PANEL, n = MIN(PANEL, p->w->n_out - begin);
     AUTO_FREE float *rows = mem_alloc(sizeof(float) * (size_t)n * (size_t)n_in);
 
-    for (int o = 0; o < n; o++) {
-        const struct weight_part *part = p->parts;
-        int r = begin + o;
-        while (r >= part->n_out)
-            r -= part++->n_out;
-        tensor_to_f32(part->dtype, part->data, (size_t)r * (size_t)n_in, (size_t)n_in,
-                      rows + (size_t)o * (size_t)n_in);
-    }
+    for (int o = 0; o < n; o++)
+        weight_part_row(p->parts, n_in, begin + o, rows + (size_t)o * (size_t)n_in);
     quant_panel_pack(p->format, rows, n, n_in,
                      (char *)p->w->data + (size_t)panel * quant_panel_bytes(p->format, n_in));
 }

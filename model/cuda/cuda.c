@@ -20,6 +20,9 @@
 #define PEAK_SIDE 4096   /* of the products that measure() times */
 #define READ_FLOATS ((size_t)256 << 20)
 
+_Static_assert(CUDA_FEW == BACKEND_FEW_ROWS && CUDA_MAX_HEAD == BACKEND_MAX_D_HEAD,
+               "kernels.h has the backend's limits");
+
 struct cuda {
     struct backend b;
     cudaStream_t stream;
@@ -113,20 +116,6 @@ static int cuda_sync(struct backend *b, struct err *err)
 
 /* ---- weights ---- */
 
-/* Rows from..from+n-1 of the parts, one below the other, as floats. */
-static void part_rows(const struct weight_part *part, int n_in, int from, int n, float *ret)
-{
-    size_t d = (size_t)n_in;
-
-    for (int i = 0; i < n; i++) {
-        const struct weight_part *p = part;
-        int row = from + i;
-        while (row >= p->n_out)
-            row -= p++->n_out;
-        tensor_to_f32(p->dtype, p->data, (size_t)row * d, d, ret + (size_t)i * d);
-    }
-}
-
 static size_t row_length(const struct weight *w)
 {
     return w->kind == WEIGHT_BF16 ? ROUND_UP((size_t)w->n_in, 8) : (size_t)w->n_in;
@@ -149,7 +138,8 @@ static void pack_rows(struct cuda *c, const struct weight_part *parts, struct we
     w->data = device_alloc(c, w->n_bytes);
     for (int at = 0; at < w->n_out && w->data; at += PACK_ROWS) {
         int n = MIN(PACK_ROWS, w->n_out - at);
-        part_rows(parts, w->n_in, at, n, rows);
+        for (int i = 0; i < n; i++)
+            weight_part_row(parts, w->n_in, at + i, rows + (size_t)i * (size_t)w->n_in);
         for (size_t i = 0; half && i < (size_t)n; i++)
             tensor_from_f32(TENSOR_BF16, rows + i * (size_t)w->n_in, (size_t)w->n_in,
                             half + i * ld);
@@ -180,7 +170,8 @@ static void pack_panels(struct cuda *c, const struct weight_part *parts, int n_p
     }
     for (int at = 0; at < w->n_out; at += QUANT_PANEL, to += bytes) {
         int n = MIN(QUANT_PANEL, w->n_out - at);
-        part_rows(parts, w->n_in, at, n, rows);
+        for (int i = 0; i < n; i++)
+            weight_part_row(parts, w->n_in, at + i, rows + (size_t)i * (size_t)w->n_in);
         quant_panel_pack(f, rows, n, w->n_in, panel);
         to_device(c, to, panel, bytes);
     }
@@ -513,17 +504,12 @@ static int check_device(struct err *err)
 
 int backend_cuda_open(const char *precision, struct backend **ret, struct err *err)
 {
-    bool is_auto = !precision || !*precision || strcmp(precision, "auto") == 0;
-    bool is_f32 = !is_auto && strcmp(precision, "f32") == 0;
+    int r = backend_check_precision(precision, err);
 
-    if (!is_auto && !is_f32 && strcmp(precision, "bf16") != 0)
-        return err_set(err, -EINVAL, "Unknown precision \"%s\"; expected auto, f32 or bf16.",
-                       precision);
-    int r = check_device(err);
-    if (r < 0)
+    if (r < 0 || (r = check_device(err)) < 0)
         return r;
     struct cuda *c = mem_zalloc(sizeof(*c));
-    c->is_bf16 = !is_f32;
+    c->is_bf16 = backend_is_any(precision) || strcmp(precision, "bf16") == 0;
     c->b = (struct backend){
         .name = "cuda",
         .n_threads = 1,

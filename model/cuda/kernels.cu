@@ -10,7 +10,6 @@
 #define FEW_OUTPUTS 4
 #define PANEL_PARTS 8 /* of a panel's inputs, side by side */
 #define TILE 128      /* keys at a time */
-#define MAX_HEAD 256  /* BACKEND_MAX_D_HEAD */
 
 static __device__ float from_bf16(uint16_t h)
 {
@@ -352,13 +351,13 @@ void cuda_kv_put(cudaStream_t s, const struct cuda_kv *kv, const float *k, const
  * are side by side. */
 static __global__ void attend(struct cuda_attend a)
 {
-    __shared__ float q[MAX_HEAD];
+    __shared__ float q[CUDA_MAX_HEAD];
     __shared__ float p[TILE];
     int t = threadIdx.x, d = a.kv.d_head, head = blockIdx.y, of = head / (a.n_head / a.kv.n_head);
     int begin = a.range ? a.range[2 * blockIdx.x] : 0;
     int end = a.range ? a.range[2 * blockIdx.x + 1] : a.base + (int)blockIdx.x + 1;
     size_t keys = (size_t)of * d * a.kv.n_cap;
-    float most = -INFINITY, sum = 0, result[MAX_HEAD / TILE] = {0};
+    float most = -INFINITY, sum = 0, result[CUDA_MAX_HEAD / TILE] = {0};
 
     if (begin >= end) /* all threads of the block alike */
         return;

@@ -12,7 +12,8 @@
 extern "C" {
 #endif
 
-enum { CUDA_FEW = 8 }; /* rows that cuda_few takes at most: BACKEND_FEW_ROWS */
+/* BACKEND_FEW_ROWS, those that cuda_few takes at most, and BACKEND_MAX_D_HEAD. */
+enum { CUDA_FEW = 8, CUDA_MAX_HEAD = 256 };
 
 /* How a matrix [n_out, n_in] lies in memory: rows of ld floats or bf16, or model/quant.h's panels.
  */

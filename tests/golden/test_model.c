@@ -402,10 +402,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(int8_is_close_to_bf16),
     };
     static const char *const hows[] = {"exact", "auto", "int8_keys", "cuda"};
+    const int n_hows = N_ELEMENTS(hows);
     int how = 0;
-    while (argc == 4 && how < 4 && !str_eq(argv[3], hows[how]))
+    while (argc == 4 && how < n_hows && !str_eq(argv[3], hows[how]))
         how++;
-    if (argc != 4 || how == 4) {
+    if (argc != 4 || how == n_hows) {
         fprintf(stderr, "usage: test_model FOLDER model.json exact|auto|int8_keys|cuda\n");
         return 2;
     }
