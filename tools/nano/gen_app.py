@@ -13,8 +13,8 @@ import random
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gtk_text import FONTS, between, characters
-from gtk_windows import Gdk, Gtk, pump
+from gtk_text import FONTS, between, characters, pump
+from gtk_windows import Gdk, Gtk
 from icons import ICONS, ICON_THEMES
 from words import BUTTONS, UI, form_label, phrase, value_for
 

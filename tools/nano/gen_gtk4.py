@@ -20,11 +20,11 @@ import gi
 
 for part, version in (('Gtk', '4.0'), ('Gdk', '4.0'), ('GdkX11', '4.0'), ('Adw', '1')):
     gi.require_version(part, version)
-from gi.repository import Adw, Gdk, Gio, GLib, Gtk
+from gi.repository import Adw, Gdk, Gio, Gtk
 from PIL import ImageGrab
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gtk_text import FONTS, between, characters
+from gtk_text import FONTS, between, characters, pump
 from icons import ICONS, ICON_THEMES
 from words import BUTTONS, UI, form_label, phrase, value_for
 
@@ -36,14 +36,6 @@ MADE = dict(
     GtkModelButton='item', GtkPopoverMenuBarItem='menu', GtkColumnViewTitle='column', GtkColumnViewCell='item'
 )
 ORDER = dict(field=0, checkbox=1, button=2)
-
-
-def pump(seconds):
-    end, context = time.time() + seconds, GLib.MainContext.default()
-    while time.time() < end:
-        while context.iteration(False):
-            pass
-        time.sleep(0.002)
 
 
 def children(q):
@@ -73,8 +65,8 @@ class Maker:
         way = Gtk.Orientation.HORIZONTAL if across else Gtk.Orientation.VERTICAL
         return Gtk.Box(orientation=way, spacing=self.r.choice([4, 6, 12]) if space is None else space)
 
-    def many(self, make, low, high, across):
-        b = self.box(across)
+    def many(self, make, low, high):
+        b = self.box(True)
         for _ in range(self.r.randint(low, high)):
             b.append(make())
         return b
@@ -146,7 +138,7 @@ class Maker:
         return Gtk.PopoverMenuBar.new_from_model(m)
 
     def tool_bar(self):
-        b = self.many(self.icon_button, 3, 9, True)
+        b = self.many(self.icon_button, 3, 9)
         b.add_css_class('toolbar')
         return b
 
@@ -225,7 +217,7 @@ class Maker:
         return b
 
     def buttons(self):
-        b = self.many(self.button, 1, 4, True)
+        b = self.many(self.button, 1, 4)
         b.set_halign(self.r.choice([Gtk.Align.START, Gtk.Align.END, Gtk.Align.CENTER]))
         return b
 
@@ -340,7 +332,7 @@ class Seen:
         self.walk(root)
 
     def at(self, q):
-        ok, b = q.compute_bounds(self.root)
+        _, b = q.compute_bounds(self.root)
         x, y = b.get_x() + self.dx, b.get_y() + self.dy
         return x, y, x + b.get_width(), y + b.get_height()
 

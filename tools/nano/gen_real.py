@@ -14,8 +14,8 @@ import random
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gtk_text import FONTS, Pango, between, characters
-from gtk_windows import Gdk, Gtk, pump
+from gtk_text import FONTS, Pango, between, characters, pump
+from gtk_windows import Gdk, Gtk
 from words import phrase, form_label, value_for, BUTTONS
 
 THEMES = ['Adwaita'] * 6 + ['HighContrast', 'Raleigh']

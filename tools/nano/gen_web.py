@@ -339,15 +339,20 @@ class Page:
             )
         return f'<div style="{self.frame}width:{r.choice([160, 200, 260])}px">{out}</div>'
 
+    def body(self, most, shares):
+        """Two to `most` of the parts, so often each."""
+        parts = [self.rows, self.checks, self.buttons, self.text, self.table, self.cards, self.list]
+        out = ''
+        for _ in range(self.r.randint(2, most)):
+            out += f'<div style="margin-bottom:{self.gap}px">{self.r.choices(parts, shares)[0]()}</div>'
+        return out
+
     def html(self):
         r = self.r
         top = self.nav() if r.random() < 0.6 else ''
         head = self.heading() if r.random() < 0.5 else ''
         tabs = self.tabs() if r.random() < 0.3 else ''
-        parts = [self.rows, self.checks, self.buttons, self.text, self.table, self.cards, self.list]
-        body = ''
-        for _ in range(r.randint(2, 6)):
-            body += f'<div style="margin-bottom:{self.gap}px">{r.choices(parts, [4, 2, 3, 2, 2, 1, 1])[0]()}</div>'
+        body = self.body(6, [4, 2, 3, 2, 2, 1, 1])
         if r.random() < 0.25:
             side = ''.join(
                 self.anchor(
@@ -447,10 +452,7 @@ class LibraryPage(Page):
         top = self.nav() if r.random() < 0.6 else ''
         head = self.heading() if r.random() < 0.4 else ''
         tabs = self.tabs() if r.random() < 0.35 else ''
-        parts = [self.rows, self.checks, self.buttons, self.text, self.table, self.cards, self.list]
-        body = ''
-        for _ in range(r.randint(2, 5)):
-            body += f'<div style="margin-bottom:{self.gap}px">{r.choices(parts, [4, 2, 3, 1, 2, 1, 1])[0]()}</div>'
+        body = self.body(5, [4, 2, 3, 1, 2, 1, 1])
         attr, bg, fg = self.dark or ('', '#fff', '#222')
         style = (
             f'position:relative;overflow:hidden;width:{self.w}px;height:{self.h}px;background:{bg};color:{fg}'

@@ -1,6 +1,11 @@
-"""What all generators of GTK windows share: fonts, and where the characters of a Pango layout are."""
+"""What all generators of GTK windows share: letting it draw, fonts, and where the characters of a Pango layout are."""
 
-from gi.repository import Pango
+import time
+
+import gi
+
+gi.require_version('Pango', '1.0')
+from gi.repository import GLib, Pango
 
 FONTS = [
     'Sans',
@@ -12,6 +17,14 @@ FONTS = [
     'Roboto',
     'Lato',
 ]
+
+
+def pump(seconds):
+    end, context = time.time() + seconds, GLib.MainContext.default()
+    while time.time() < end:
+        while context.iteration(False):
+            pass
+        time.sleep(0.002)
 
 
 def characters(layout, x0, y0):

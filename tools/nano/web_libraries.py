@@ -11,7 +11,8 @@ Library = namedtuple(
     'Library',
     'package css dark page buttons field select area check row nav link tabs tab chosen table card list item',
 )
-SELECT = '<select {data} class="form-select"><option>{text}</option></select>'
+SELECT = '<select {data}><option>{text}</option></select>'
+FORM_SELECT = '<select {data} class="form-select"><option>{text}</option></select>'
 LINKS = '<nav style="padding:8px"><b>{name}</b> {links}</nav>'
 LINK = '<span style="margin:0 8px"><a href="#" {data}>{text}</a></span>'
 CHECK = '<label {data}><input type={type} {on}> {text}</label>'
@@ -30,7 +31,7 @@ LIBRARIES = [
         ['btn btn-' + b for b in 'primary secondary success danger outline-primary light'.split()]
         + ['btn btn-primary btn-sm'],
         'form-control',
-        SELECT,
+        FORM_SELECT,
         'form-control',
         '<label class="form-check" {data}><input class="form-check-input" type={type} {on}><span class="form-check-label">{text}</span></label>',
         '<div class="mb-2"><label class="form-label">{name}</label>{control}</div>',
@@ -73,7 +74,7 @@ LIBRARIES = [
         '',
         ['', '', 'secondary', 'contrast', 'outline'],
         '',
-        '<select {data}><option>{text}</option></select>',
+        SELECT,
         '',
         CHECK,
         '<label>{name} {control}</label>',
@@ -115,7 +116,7 @@ LIBRARIES = [
         '',
         ['button', 'button secondary', 'button success', 'button alert', 'hollow button', 'button small'],
         '',
-        '<select {data}><option>{text}</option></select>',
+        SELECT,
         '',
         '<label {data}><input type={type} {on}>{text}</label>',
         '<label>{name} {control}</label>',
@@ -179,7 +180,7 @@ LIBRARIES = [
         '',
         ['btn', 'btn btn-primary', 'btn btn-success', 'btn btn-link', 'btn btn-primary btn-sm', 'btn btn-lg'],
         'form-input',
-        SELECT,
+        FORM_SELECT,
         'form-input',
         '<label class="form-{type}" {data}><input type={type} {on}><i class="form-icon"></i> {text}</label>',
         '<div class="form-group"><label class="form-label">{name}</label>{control}</div>',
@@ -200,7 +201,7 @@ LIBRARIES = [
         '',
         ['button', 'button button-outline', 'button button-clear'],
         '',
-        '<select {data}><option>{text}</option></select>',
+        SELECT,
         '',
         CHECK.replace('<label', '<label class="label-inline"'),
         ROW,
@@ -221,7 +222,7 @@ LIBRARIES = [
         '',
         [''],
         '',
-        '<select {data}><option>{text}</option></select>',
+        SELECT,
         '',
         CHECK + '<br>',
         ROW,
@@ -242,7 +243,7 @@ LIBRARIES = [
         'pure-form pure-form-stacked',
         ['pure-button', 'pure-button', 'pure-button pure-button-primary'],
         '',
-        '<select {data}><option>{text}</option></select>',
+        SELECT,
         '',
         '<label class="pure-{type}" {data}><input type={type} {on}> {text}</label>',
         '<div><label>{name}</label>{control}</div>',
@@ -268,7 +269,7 @@ LIBRARIES = [
         '',
         ['btn', 'btn', 'btn btn-primary', 'btn btn-danger', 'btn btn-sm', 'btn-link'],
         'form-control',
-        SELECT,
+        FORM_SELECT,
         'form-control',
         '<div class="form-checkbox" style="margin:4px 0"><label {data}><input type={type} {on}> {text}</label></div>',
         '<div class="form-group" style="margin:8px 0"><div class="form-group-header"><label>{name}</label></div>{control}</div>',
