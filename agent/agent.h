@@ -23,6 +23,8 @@ struct agent_options {
     const char *state_dir;   /* NULL: $XDG_STATE_HOME/deskhand */
     int n_threads;
     int n_together; /* requests that the model answers at once, 1 to 8; 0: 4 */
+    int n_looks;    /* at a screen before what most of them say counts, 1 to 7; 0: as the
+                       checkpoint says, else 1 */
     const char *backend, *precision, *weights, *kv; /* of model/vlm.h */
     const char *lora_dir; /* an adapter merged into the model, NULL: none */
     /* "DIR" or "NAME=DIR": adapters beside the model, which a request chooses by name. */

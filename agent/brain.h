@@ -78,6 +78,7 @@ struct step {
     struct rect part;           /* of it that the model was shown */
     struct place place;
     struct action action;
+    struct tally tally; /* of the looks that it comes from; n_looks 0: it was one */
     bool has_action;
     bool is_kept; /* the picture before it is in the history */
     bool is_told; /* its effect is reported and in the history */

@@ -259,6 +259,7 @@ static void ask_model(struct agent *a, const struct request *r, bool is_ground)
     struct job job = {.kind = is_ground ? JOB_GROUND : JOB_ASK,
                       .text = str_take(&prompt),
                       .max_tokens = is_ground ? 256 : 512,
+                      .n_looks = a->o.n_looks,
                       .zoom = json_is_true(json_object_get(r->params, "zoom")),
                       .lora = mem_strdup(adapter),
                       .lora_scale = scale};
@@ -290,22 +291,29 @@ static void ground_answer(const struct request *r, const struct query *q, const 
     struct err err = {0};
     struct place place = {n->image_w, n->image_h, n->screen};
     int rc = action_parse_box(n->text, strlen(n->text), n->image_w, n->image_h, &point, box, &err);
-    if (rc == 0)
-        rc = place_to_screen(&place, point, &at, &err);
     /* the far corner is exclusive and may lie on the border */
     struct model_pt a = {box[0], box[1]},
                     b = {MAX(box[0], box[2] - 1), MAX(box[1], box[3] - 1)};
-    if (rc == 0)
-        rc = place_to_screen(&place, a, &lo, &err);
-    if (rc == 0)
+    if (rc == 0 && n->tally.n_agree && !n->zoomed) {
+        at = n->tally.at[0];
+        lo = n->tally.at[1];
+        hi = n->tally.at[2];
+    } else if (rc == 0 && (rc = place_to_screen(&place, point, &at, &err)) == 0 &&
+               (rc = place_to_screen(&place, a, &lo, &err)) == 0) {
         rc = place_to_screen(&place, b, &hi, &err);
+    }
     if (rc < 0) {
         say_error(r, CODE_FAILED, err.text);
         return;
     }
-    say(r, json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s, s:b}", "x", at.x, "y", at.y, "box", lo.x,
-                     lo.y, hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url, "zoomed",
-                     (int)n->zoomed));
+    json_t *j = json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s, s:b}", "x", at.x, "y", at.y, "box",
+                          lo.x, lo.y, hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url,
+                          "zoomed", (int)n->zoomed);
+    if (n->tally.n_looks > 1) {
+        json_object_set_new(j, "looks", json_integer(n->tally.n_looks));
+        json_object_set_new(j, "agree", json_integer(n->tally.n_agree));
+    }
+    say(r, j);
 }
 
 void request_news(struct agent *a, struct news *n)

@@ -125,7 +125,7 @@ static int64_t see(struct agent *a, int64_t now_us)
     prompt_agent(t->goal, str_cstr(&t->history), &text);
     struct job job = {.kind = JOB_STEP, .text = str_take(&text), .max_tokens = ANSWER_TOKENS,
                       .no_think = t->no_think, .lora = mem_strdup(t->lora),
-                      .lora_scale = t->lora_scale};
+                      .lora_scale = t->lora_scale, .n_looks = a->o.n_looks};
     view_cut(&s->before, &s->part, &job.frame);
     a->job = worker_submit(a->worker, &job);
     step_enter(a, PHASE_THINK);
@@ -151,24 +151,31 @@ static void describe_on_screen(const struct action *a, struct str *out)
 }
 
 /* The members that tell an action: for notifications and for the history alike. */
-static void add_action(const struct action *act, json_t *j)
+static void add_action(const struct step *s, json_t *j)
 {
+    const struct action *act = &s->action;
     AUTO(str_done) struct str json = {0}, describe = {0};
     action_json(act, true, &json);
     text_mend(json.s, json.cap); /* never empty */
     json_t *object = json_loads(json.s, 0, NULL);
     describe_on_screen(act, &describe);
+    if (s->tally.n_agree < s->tally.n_looks)
+        str_printf(&describe, " (%d of %d looks agree)", s->tally.n_agree, s->tally.n_looks);
     json_object_set_new(j, "action", object ? object : json_object());
     json_object_set_new(j, "describe", text_json(str_cstr(&describe)));
     json_object_set_new(j, "why", text_json(act->why));
     json_object_set_new(j, "point", point_json(act->has_start, act->start_px));
     json_object_set_new(j, "end", point_json(act->has_end, act->end_px));
+    if (s->tally.n_looks > 1) {
+        json_object_set_new(j, "looks", json_integer(s->tally.n_looks));
+        json_object_set_new(j, "agree", json_integer(s->tally.n_agree));
+    }
 }
 
 json_t *step_action_json(struct agent *a)
 {
     json_t *j = step_params(a);
-    add_action(&a->task.step.action, j);
+    add_action(&a->task.step, j);
     return j;
 }
 
@@ -206,7 +213,7 @@ static void keep_step(struct agent *a)
     json_t *j = effect_json(a);
     json_object_set_new(j, "screen", agent_rect_json(s->before.screen));
     json_object_set_new(j, "part", agent_rect_json(s->part));
-    add_action(&s->action, j);
+    add_action(s, j);
     json_object_set_new(j, "verdict", json_string(verdict_kind_name(s->verdict.kind)));
     json_object_set_new(j, "rule", text_json(s->verdict.rule));
     json_object_set_new(j, "verdict_reason", text_json(s->verdict.reason));
@@ -284,6 +291,24 @@ bool step_cut(struct agent *a, const char *why)
     return s->effect.kind == EFFECT_UNVERIFIABLE;
 }
 
+/* The picture's place and the points: where most looks agree, if a vote was held. */
+static int place_points(struct step *s, const struct news *n, struct err *err)
+{
+    struct action *a = &s->action;
+    struct place seen = {n->image_w, n->image_h, n->screen};
+    int rc = 0;
+    s->place = (struct place){n->first_w, n->first_h, s->part};
+    s->tally = n->tally;
+    if (s->tally.n_agree) {
+        a->start_px = s->tally.at[0];
+        a->end_px = s->tally.at[1];
+        rc = a->has_start ? place_to_model(&s->place, a->start_px, &a->start, err) : 0;
+        return rc == 0 && a->has_end ? place_to_model(&s->place, a->end_px, &a->end, err) : rc;
+    }
+    rc = a->has_start ? place_to_screen(&seen, a->start, &a->start_px, err) : 0;
+    return rc == 0 && a->has_end ? place_to_screen(&seen, a->end, &a->end_px, err) : rc;
+}
+
 void step_think_news(struct agent *a, struct news *n)
 {
     struct task *t = &a->task;
@@ -316,14 +341,11 @@ void step_think_news(struct agent *a, struct news *n)
     int64_t capture_us = s->timing.capture_us;
     s->timing = n->timing;
     s->timing.capture_us = capture_us;
-    s->place = (struct place){n->image_w, n->image_h, s->part};
 
     size_t len = strlen(n->text);
     int rc = action_parse(n->text, len, n->image_w, n->image_h, &s->action, &err);
-    if (rc == 0 && s->action.has_start)
-        rc = place_to_screen(&s->place, s->action.start, &s->action.start_px, &err);
-    if (rc == 0 && s->action.has_end)
-        rc = place_to_screen(&s->place, s->action.end, &s->action.end_px, &err);
+    if (rc == 0)
+        rc = place_points(s, n, &err);
     if (rc < 0) {
         step_keep(a);
         agent_notice(a, "warn", "step %d: the answer holds no usable action: %s", s->n, err.text);

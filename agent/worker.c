@@ -3,7 +3,10 @@
  *
  * Several jobs are on their way at once, each in a look of its own, and write together
  * (model/batch.c): one turn of the batch, then a look into the mailbox. A short question that comes
- * while a step is thought about joins it and is answered first. */
+ * while a step is thought about joins it and is answered first.
+ *
+ * A job may have several looks that vote, one after another until most agree, and after that a
+ * second one at the part around the answer. */
 #include "agent/worker.h"
 #include "actions/action.h"
 #include "actions/grammar.h"
@@ -29,6 +32,8 @@ struct look {
     int number;         /* in the batch */
     struct news *news;  /* what is known of the answer */
     struct news *first; /* of a second look: the answer of the first */
+    struct vote vote;
+    struct news *said[VOTE_LOOKS_MAX]; /* what has been voted on */
     struct patches patches;
     struct grammar_limits limits;
     struct grammar grammar;
@@ -43,7 +48,7 @@ struct worker {
     struct vlm *model;
     struct vlm_batch *batch;
     struct look looks[WORKER_TOGETHER_MAX];
-    int n_looks;
+    int n_looks, n_votes; /* n_votes: looks that vote where the job does not say */
     struct mailbox *in, *out;
     struct thread *thread;
     uint64_t next_id; /* loop thread */
@@ -86,9 +91,12 @@ static bool is_cancelled(struct worker *w, uint64_t job)
     return false;
 }
 
+/* Of several looks the first one's words are shown as they come. */
 static void on_text(void *user, const char *text, size_t n)
 {
     struct look *l = user;
+    if (l->vote.n)
+        return;
     struct news *news = mem_zalloc(sizeof *news);
     news->job = l->job->id;
     news->kind = NEWS_TEXT;
@@ -109,6 +117,8 @@ static int look_at(struct worker *w, struct look *l, const struct frame *f, stru
         return rc;
     news->timing.cut_us = clock_now_us() - t0;
     news->screen = f->screen;
+    news->first_w = news->image_w;
+    news->first_h = news->image_h;
 
     l->limits = (struct grammar_limits){news->image_w, news->image_h};
     l->grammar = j->kind == JOB_STEP ? grammar_action(&l->limits) : grammar_boxes(&l->limits);
@@ -149,6 +159,10 @@ static int pointed_at(const struct news *n, struct screen_pt *ret, int *ret_w, i
         return rc;
     *ret_w = (int)((box[2] - box[0]) * (float)n->screen.w / (float)n->image_w);
     *ret_h = (int)((box[3] - box[1]) * (float)n->screen.h / (float)n->image_h);
+    if (n->tally.n_agree) {
+        *ret = n->tally.at[0];
+        return 0;
+    }
     return place_to_screen(&place, point, ret, NULL);
 }
 
@@ -172,6 +186,17 @@ static bool look_again(struct worker *w, struct look *l)
     return false;
 }
 
+static void add_timing(struct news_timing *t, const struct news_timing *u)
+{
+    t->cut_us += u->cut_us;
+    t->vision_us += u->vision_us;
+    t->prefill_us += u->prefill_us;
+    t->decode_us += u->decode_us;
+    t->n_prompt += u->n_prompt;
+    t->n_reused += u->n_reused;
+    t->n_generated += u->n_generated;
+}
+
 /* The second answer replaces the first only if it is one. */
 static struct news *better(struct news *first, struct news *second)
 {
@@ -180,18 +205,66 @@ static struct news *better(struct news *first, struct news *second)
     bool is_one = second->kind == NEWS_DONE && !second->cancelled &&
                   pointed_at(second, &at, &box_w, &box_h) == 0;
     struct news *kept = is_one ? second : first, *gone = is_one ? first : second;
-    struct news_timing *t = &kept->timing, *u = &gone->timing;
-    t->cut_us += u->cut_us;
-    t->vision_us += u->vision_us;
-    t->prefill_us += u->prefill_us;
-    t->decode_us += u->decode_us;
-    t->n_prompt += u->n_prompt;
-    t->n_reused += u->n_reused;
-    t->n_generated += u->n_generated;
+    struct tally first_tally = first->tally;
+    add_timing(&kept->timing, &gone->timing);
     kept->zoomed = is_one;
+    kept->tally = first_tally;
     kept->cancelled |= gone->cancelled;
     news_free(gone);
     return kept;
+}
+
+static int n_votes(const struct worker *w, const struct job *j)
+{
+    return j->kind == JOB_ASK ? 1 : CLAMP(j->n_looks ? j->n_looks : w->n_votes, 1, VOTE_LOOKS_MAX);
+}
+
+/* What most looks say becomes the answer; the others go. */
+static void count_votes(struct look *l)
+{
+    struct tally tally;
+    vote_count(&l->vote, l->vote.n, &tally);
+    struct news *kept = l->said[tally.look];
+    for (int i = 0; i < l->vote.n; i++) {
+        if (i == tally.look)
+            continue;
+        add_timing(&kept->timing, &l->said[i]->timing);
+        news_free(l->said[i]);
+    }
+    kept->tally = tally;
+    vote_done(&l->vote);
+    l->news = kept;
+}
+
+/* Adds the answer to the vote and looks again, differently; false: l->news is the answer. */
+static bool look_differently(struct worker *w, struct look *l)
+{
+    struct job *j = l->job;
+    struct news *n = l->news;
+    struct place place = {n->image_w, n->image_h, n->screen};
+    struct frame f = {0};
+    struct tally tally;
+    if (n_votes(w, j) == 1 || l->first)
+        return false;
+    if (l->vote.n) {
+        n->first_w = l->said[0]->first_w;
+        n->first_h = l->said[0]->first_h;
+    }
+    l->said[l->vote.n] = n;
+    vote_add(&l->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
+    if (!n->cancelled && !vote_count(&l->vote, n_votes(w, j), &tally) &&
+        vote_frame(&j->frame, l->vote.n, &f, NULL) == 0) {
+        int rc = look_at(w, l, &f, NULL);
+        frame_done(&f);
+        if (rc == 0)
+            return true;
+        patches_done(&l->patches);
+        news_free(l->news);
+    }
+    bool cancelled = n->cancelled;
+    count_votes(l);
+    l->news->cancelled |= cancelled;
+    return false;
 }
 
 static void read_reply(struct news *n, struct vlm_reply *reply)
@@ -217,9 +290,14 @@ static void on_answer(struct worker *w, struct look *l, struct vlm_reply *reply,
     patches_done(&l->patches);
     if (reply) {
         read_reply(l->news, reply);
+        if (look_differently(w, l))
+            return;
         if (l->job->zoom && l->job->kind == JOB_GROUND && !l->first && !l->news->cancelled &&
             look_again(w, l))
             return;
+    } else if (l->vote.n) { /* the looks before it did not */
+        news_free(l->news);
+        count_votes(l);
     } else {
         l->news->kind = NEWS_FAILED;
         l->news->code = err->code;
@@ -303,6 +381,7 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, int n_toget
                 void (*wake)(void *), void *user, struct worker **ret, struct err *err)
 {
     struct worker *w = mem_zalloc(sizeof *w);
+    struct vlm_info info;
     w->n_looks = CLAMP(n_together ? n_together : WORKER_TOGETHER, 1, WORKER_TOGETHER_MAX);
     int rc = vlm_open(model_dir, vo, &w->model, err);
     if (rc == 0)
@@ -312,6 +391,8 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, int n_toget
         free(w);
         return rc;
     }
+    vlm_info(w->model, &info);
+    w->n_votes = CLAMP(info.looks, 1, VOTE_LOOKS_MAX);
     w->in = mailbox_new(NULL, NULL);
     w->out = mailbox_new(wake, user);
     w->thread = thread_start("inference", work, w);

@@ -3,6 +3,7 @@
 #ifndef DESKHAND_AGENT_WORKER_H
 #define DESKHAND_AGENT_WORKER_H
 
+#include "agent/vote.h"
 #include "base/err.h"
 #include "base/flow.h"
 #include "model/vlm.h"
@@ -18,6 +19,7 @@ struct job {
     char *text;         /* the user's turn after the picture, owned */
     char *prefill;      /* may be NULL, owned */
     int max_tokens;
+    int n_looks;   /* JOB_STEP, JOB_GROUND: looks that vote (agent/vote.h); 0: the checkpoint's */
     bool zoom;     /* JOB_GROUND: look again at what is around the first answer */
     char *lora;    /* an adapter's name, may be NULL, owned */
     float lora_scale; /* 0: 1 */
@@ -39,7 +41,11 @@ struct news {
     bool cancelled;
     int image_w, image_h; /* the picture the model saw (NEWS_DONE) */
     struct rect screen;   /* what it showed: after a second look a part of the job's frame */
+    int first_w, first_h; /* the job's own picture as the model saw it */
     bool zoomed;          /* the answer is that of the second look */
+    /* Of a vote: the words are those of one that agrees, the points are `at`. n_agree 0: none was
+     * held, or no answer could be used. */
+    struct tally tally;
     struct news_timing timing;
 };
 void news_free(struct news *n);

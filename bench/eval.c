@@ -4,6 +4,7 @@
  * too). */
 #include "bench/eval.h"
 #include "bench/eval_row.h"
+#include "agent/vote.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -96,6 +97,11 @@ static int one(struct eval *e, const struct eval_row *r, struct err *err)
         if (name || i == 0)
             count(s, prefixes[i], name ? name : "other", v.right);
     }
+    if (v.n_looks) {
+        char looks[32];
+        snprintf(looks, sizeof looks, "%d of %d looks", v.n_agree, v.n_looks);
+        count(s, "agree: ", looks, v.right);
+    }
     if (v.is_step)
         count(s, "its ", "kind", v.kind);
     if (v.has_point)
@@ -170,7 +176,8 @@ static int run_file(struct eval *e, const char *path, bool both, struct err *err
     const char *slash = strrchr(path, '/');
     AUTO_FREE char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
     AUTO_FREE char *text = NULL;
-    struct eval_row r = {.model = e->model, .dir = *dir ? dir : "/", .whole = e->o->whole};
+    struct eval_row r = {.model = e->model, .dir = *dir ? dir : "/", .whole = e->o->whole,
+                         .n_looks = (int)e->o->n_looks};
     size_t n;
     int rc = file_read(path, FILE_MAX, &text, &n, err);
     if (rc < 0)
@@ -281,7 +288,10 @@ int eval_run(const char *model_dir, const char *path, const struct eval_options 
     struct stat st;
     e->o = o;
     e->out = out;
-    int rc = stat(path, &st) < 0
+    int rc = o->n_looks > VOTE_LOOKS_MAX
+                 ? err_set(err, -EINVAL, "--looks is %ld, expected 1 to %d", o->n_looks,
+                           VOTE_LOOKS_MAX)
+             : stat(path, &st) < 0
                  ? err_set(err, -errno, "cannot open %s: %s", path, strerror(errno))
                  : vlm_open(model_dir, &vo, &e->model, err);
     int64_t began = clock_now_us();

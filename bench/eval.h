@@ -11,6 +11,7 @@
 struct eval_options {
     int n_threads;
     int limit;        /* rows of each file, 0: all */
+    long n_looks;     /* that vote on targets and steps (agent/vote.h), 0: as the checkpoint says */
     bool agent;       /* targets: ask with the GUI-agent prompt instead of the grounding prompt */
     bool json;        /* one JSON object instead of a table */
     bool verbose;     /* a line a row as well */

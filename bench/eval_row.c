@@ -5,11 +5,13 @@
 #include "actions/action.h"
 #include "actions/grammar.h"
 #include "agent/prompt.h"
+#include "agent/vote.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "vision/patch.h"
 #include "vision/place.h"
 #include "vision/png.h"
+#include "vision/resize.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -22,11 +24,12 @@
 #define N_TOKENS_QUESTION 64
 #define SIDE_MAX 100000 /* of a box or point in a row */
 
-/* The picture as the model sees it. */
+/* The picture, what the model was shown of it, and what came of it. */
 struct seen {
-    struct patches patches;
-    struct grammar_limits limits;
-    struct place place;
+    struct frame frame;
+    struct place place;    /* of the first look: what the prompt counts in */
+    struct place answered; /* of the look whose words count */
+    struct tally tally;    /* n_agree 0: no vote was held, or no answer could be used */
 };
 
 const char *eval_kind_name(enum eval_kind k)
@@ -109,8 +112,7 @@ static struct rect part_of(const struct frame *f, const double w[4], const struc
 
 static int look(const struct eval_row *r, struct seen *ret, struct err *err)
 {
-    AUTO(frame_done) struct frame whole = {0}, part = {0};
-    const struct frame *f = &whole;
+    AUTO(frame_done) struct frame whole = {0};
     json_t *window = json_object_get(r->json, "window");
     struct vlm_info info;
     double w[4];
@@ -122,37 +124,87 @@ static int look(const struct eval_row *r, struct seen *ret, struct err *err)
     whole.screen = (struct rect){0, 0, whole.w, whole.h};
     vlm_info(r->model, &info);
     if (window && !r->whole && info.view_w && (whole.w > info.view_w || whole.h > info.view_h)) {
-        rc = frame_cut(&whole, part_of(&whole, w, &info), &part);
+        rc = frame_cut(&whole, part_of(&whole, w, &info), &ret->frame);
         if (rc < 0)
             return err_set(err, rc, "row %zu: cannot cut the picture to its window", r->number);
-        f = &part;
+    } else {
+        ret->frame = whole;
+        whole = (struct frame){0};
     }
-    rc = patch_from_frame(f, vlm_image_spec(r->model), &ret->patches, &ret->limits.image_w,
-                          &ret->limits.image_h, err);
-    ret->place = (struct place){ret->limits.image_w, ret->limits.image_h, f->screen};
-    return rc;
+    ret->place.screen = ret->frame.screen;
+    return resize_size(ret->frame.w, ret->frame.h, vlm_image_spec(r->model), &ret->place.image_w,
+                       &ret->place.image_h, err);
 }
 
 /* asking */
 
-static int ask(const struct eval_row *r, struct seen *s, const char *prompt, struct str *ret_said,
-               struct err *err)
+/* One look: the picture and the words about it. */
+static int ask_once(const struct eval_row *r, const struct frame *f, const char *prompt,
+                    struct place *ret_place, struct vlm_reply *ret, struct err *err)
 {
+    struct patches patches = {0};
+    struct grammar_limits limits;
+    int rc = patch_from_frame(f, vlm_image_spec(r->model), &patches, &limits.image_w,
+                              &limits.image_h, err);
+    if (rc < 0)
+        return rc;
+    *ret_place = (struct place){limits.image_w, limits.image_h, f->screen};
     struct grammar grammar =
-        r->kind == EVAL_GROUND ? grammar_boxes(&s->limits) : grammar_action(&s->limits);
-    struct vlm_part parts[2] = {{.kind = VLM_IMAGE, .image = &s->patches},
+        r->kind == EVAL_GROUND ? grammar_boxes(&limits) : grammar_action(&limits);
+    struct vlm_part parts[2] = {{.kind = VLM_IMAGE, .image = &patches},
                                 {.kind = VLM_TEXT, .text = prompt}};
     struct vlm_message message = {.role = "user", .parts = parts, .n_parts = 2};
     struct vlm_request request = {.messages = &message, .n_messages = 1};
-    struct vlm_reply reply = {0};
     request.max_tokens = r->kind == EVAL_QUESTION ? N_TOKENS_QUESTION : N_TOKENS;
     request.grammar = r->kind == EVAL_QUESTION ? NULL : &grammar;
-    int rc = vlm_generate(r->model, &request, &reply, err);
-    if (rc < 0)
-        return rc;
-    str_add(ret_said, reply.text, reply.n_text);
-    vlm_reply_done(&reply);
-    return 0;
+    rc = vlm_generate(r->model, &request, ret, err);
+    patches_done(&patches);
+    return rc;
+}
+
+/* As agent/worker.c: looks until most of them agree. */
+static int ask(const struct eval_row *r, struct seen *s, const char *prompt, struct str *ret_said,
+               struct err *err)
+{
+    AUTO(vote_done) struct vote vote = {0};
+    struct vlm_reply replies[VOTE_LOOKS_MAX] = {0};
+    struct place places[VOTE_LOOKS_MAX];
+    struct vlm_info info;
+    vlm_info(r->model, &info);
+    int n_looks = r->kind == EVAL_QUESTION ? 1 : r->n_looks ? r->n_looks : MAX(info.looks, 1);
+    int n = 0, rc = 0;
+    while (rc == 0) {
+        AUTO(frame_done) struct frame f = {0};
+        rc = vote_frame(&s->frame, n, &f, err);
+        if (rc == 0)
+            rc = ask_once(r, &f, prompt, &places[n], &replies[n], err);
+        if (rc < 0)
+            break;
+        n++;
+        if (n_looks == 1)
+            break;
+        vote_add(&vote, replies[n - 1].text, replies[n - 1].n_text, r->kind == EVAL_GROUND,
+                 &places[n - 1], s->frame.screen);
+        if (vote_count(&vote, n_looks, &s->tally))
+            break;
+    }
+    if (rc == 0) {
+        s->answered = places[s->tally.look];
+        str_add(ret_said, replies[s->tally.look].text, replies[s->tally.look].n_text);
+    }
+    for (int i = 0; i < n; i++)
+        vlm_reply_done(&replies[i]);
+    return rc;
+}
+
+/* Where on the picture point i of the answer is: where most looks agree. */
+static bool placed(const struct seen *s, struct model_pt p, int i, struct screen_pt *ret)
+{
+    struct err none = {0};
+    if (!s->tally.n_agree)
+        return place_to_screen(&s->answered, p, ret, &none) == 0;
+    *ret = s->tally.at[i];
+    return true;
 }
 
 static int judge_target(const struct eval_row *r, struct seen *s, struct eval_verdict *ret,
@@ -180,14 +232,14 @@ static int judge_target(const struct eval_row *r, struct seen *s, struct eval_ve
     rc = ask(r, s, str_cstr(&prompt), ret_said, err);
     if (rc < 0)
         return rc;
-    int w = s->limits.image_w, h = s->limits.image_h;
+    int w = s->answered.image_w, h = s->answered.image_h;
     if (r->kind == EVAL_AGENT) {
         points = action_parse(str_cstr(ret_said), ret_said->n, w, h, &a, &none) == 0 && a.has_start;
         point = a.start;
     } else {
         points = action_parse_box(str_cstr(ret_said), ret_said->n, w, h, &point, box, &none) == 0;
     }
-    points = points && place_to_screen(&s->place, point, &at, &none) == 0;
+    points = points && placed(s, point, 0, &at);
     ret->right = json_is_null(bbox) ? !points : points && inside(b, at);
     return 0;
 }
@@ -244,7 +296,6 @@ static int judge_against(const struct eval_row *r, const struct seen *s, const s
     json_t *bbox = json_object_get(expect, "bbox");
     struct eval_verdict v = {.is_step = true, .has_point = bbox, .has_text = text};
     struct screen_pt at;
-    struct err none = {0};
     double b[4];
     int rc = bbox ? read_box(r, bbox, b, err) : 0;
     if (rc < 0)
@@ -253,8 +304,7 @@ static int judge_against(const struct eval_row *r, const struct seen *s, const s
         return err_set(err, -EINVAL, "row %zu: expect has no action", r->number);
     v.kind = a && strcmp(action_kind_name(a->kind), kind) == 0;
     if (bbox)
-        v.point = a && (a->has_start ? place_to_screen(&s->place, a->start, &at, &none) == 0 &&
-                                           inside(b, at)
+        v.point = a && (a->has_start ? placed(s, a->start, 0, &at) && inside(b, at)
                                      : json_is_true(json_object_get(expect, "focused")));
     if (text)
         v.text = a && str_eq(a->text, json_string_value(text));
@@ -282,8 +332,8 @@ static int judge_step(const struct eval_row *r, struct seen *s, struct eval_verd
     rc = ask(r, s, str_cstr(&prompt), ret_said, err);
     if (rc < 0)
         return rc;
-    bool read = action_parse(str_cstr(ret_said), ret_said->n, s->limits.image_w, s->limits.image_h,
-                             &a, &none) == 0;
+    bool read = action_parse(str_cstr(ret_said), ret_said->n, s->answered.image_w,
+                             s->answered.image_h, &a, &none) == 0;
     if (json_is_object(expect))
         return judge_against(r, s, read ? &a : NULL, expect, ret, err);
     json_array_foreach(expect, i, one)
@@ -342,7 +392,9 @@ int eval_row_judge(const struct eval_row *r, struct eval_verdict *ret, struct st
         rc = judge_question(r, &s, &v, ret_said, err);
     else if (rc == 0)
         rc = judge_target(r, &s, &v, ret_said, err);
-    patches_done(&s.patches);
+    frame_done(&s.frame);
+    v.n_looks = s.tally.n_looks;
+    v.n_agree = s.tally.n_agree;
     if (rc == 0)
         *ret = v;
     return rc;

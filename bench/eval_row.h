@@ -14,6 +14,7 @@ struct eval_row {
     struct vlm *model;
     const char *dir; /* of the file */
     bool whole;      /* of struct eval_options */
+    int n_looks;
     json_t *json;
     size_t number;   /* for sentences */
     enum eval_kind kind;
@@ -23,6 +24,7 @@ struct eval_row {
 struct eval_verdict {
     bool right;
     bool is_step, kind, has_point, point, has_text, text;
+    int n_looks, n_agree; /* of looks that voted; 0: it was one */
 };
 
 const char *eval_kind_name(enum eval_kind k); /* "grounding prompt", ... */

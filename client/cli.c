@@ -62,6 +62,8 @@ static const struct option_row {
      offsetof(struct cli, policy)},
     {"threads", "N", "for a daemon started here: CPU threads", OPTION_COUNT,
      offsetof(struct cli, threads)},
+    {"looks", "N", "for a daemon started here: looks at a screen before most of them count",
+     OPTION_COUNT, offsetof(struct cli, looks)},
     {"weights", "NAME", "int8 or int4; without it they stay as they are in the file", OPTION_TEXT,
      offsetof(struct cli, weights)},
     {"precision", "NAME", "of products: f32 or bf16", OPTION_TEXT, offsetof(struct cli, precision)},

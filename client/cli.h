@@ -24,7 +24,7 @@ enum cli_approve { CLI_APPROVE_AUTO, CLI_APPROVE_ASK, CLI_APPROVE_DENY };
 
 struct cli {
     bool json, new_token, dry_run, cursor, no_start, no_think, zoom, agent, verbose;
-    long max_steps, limit, threads; /* 0: not given */
+    long max_steps, limit, threads, looks; /* 0: not given */
     double max_seconds;
     enum cli_approve approve;
     const char *view, *window;

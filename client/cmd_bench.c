@@ -22,6 +22,7 @@ int cmd_eval(const struct cli *c)
 {
     struct eval_options o = {.n_threads = (int)c->threads,
                              .limit = (int)c->limit,
+                             .n_looks = c->looks,
                              .agent = c->agent,
                              .json = c->json,
                              .verbose = c->verbose,

@@ -2,7 +2,7 @@
  * test. */
 #include "client/cli.h"
 
-#define START_OPTIONS "no-start model lora display policy threads "
+#define START_OPTIONS "no-start model lora display policy threads looks "
 
 const struct command commands[] = {
     {"do", "GOAL",
@@ -28,7 +28,7 @@ const struct command commands[] = {
      "json model threads weights precision kv backend prompt reply runs together vs-llama vs-ik "
      "shapes rows",
      "how fast the engine is on this machine, alone or beside llama.cpp", cmd_bench},
-    {"eval", "PATH", "json model lora weights precision threads limit agent view verbose",
+    {"eval", "PATH", "json model lora weights precision threads looks limit agent view verbose",
      "how well the model points and acts, on a file or folder of screens", cmd_eval},
     {"export", "[TASK]", "json limit swift", "good steps of the history as a training set",
      cmd_export},

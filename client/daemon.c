@@ -50,7 +50,7 @@ static char *find_daemon(void)
 static _Noreturn void become_daemon(const struct cli *c, const char *exe, int log_fd)
 {
     const char *argv[16];
-    char threads[24];
+    char threads[24], looks[24];
     int n = 0;
     argv[n++] = exe;
     if (c->model)
@@ -64,6 +64,10 @@ static _Noreturn void become_daemon(const struct cli *c, const char *exe, int lo
     if (c->threads) {
         snprintf(threads, sizeof(threads), "%ld", c->threads);
         argv[n++] = "--threads", argv[n++] = threads;
+    }
+    if (c->looks) {
+        snprintf(looks, sizeof(looks), "%ld", c->looks);
+        argv[n++] = "--looks", argv[n++] = looks;
     }
     argv[n] = NULL;
     setsid();
@@ -136,9 +140,9 @@ int cli_connect(const struct cli *c, bool start, struct rpc *ret)
     struct err err = {0};
     int rc = try_open(ret, &err);
     if (rc == 0) {
-        if (c->model || c->lora || c->policy || c->display || c->threads)
-            fputs("deskhand: a daemon runs already: --model, --lora, --display, --policy and "
-                  "--threads are not used\n",
+        if (c->model || c->lora || c->policy || c->display || c->threads || c->looks)
+            fputs("deskhand: a daemon runs already: --model, --lora, --display, --policy, "
+                  "--threads and --looks are not used\n",
                   stderr);
         return 0;
     }

@@ -224,6 +224,7 @@ static void read_image(struct vlm_config *c, struct reader *r)
         integer(r, "temporal_patch_size", 1, 8, c->vit.temporal_patch_size);
     c->view_w = integer(r, "trained_screen_width", 0, 32767, 0); /* our own; 0: not said */
     c->view_h = integer(r, "trained_screen_height", 0, 32767, 0);
+    c->looks = integer(r, "looks", 0, 7, 0);
     s->rescale = (float)number(r, "rescale_factor", 1e-6, 1, 1.0 / 255);
     read_floats(r, "image_mean", s->mean, 0.5f);
     read_floats(r, "image_std", s->std, 0.5f);

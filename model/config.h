@@ -27,6 +27,7 @@ struct vlm_config {
 
     struct image_spec image;
     int view_w, view_h; /* the largest screen that it was trained on, 0: not said */
+    int looks;          /* so often it should see a screen before it acts, 0: not said */
 
     int eos[8], n_eos; /* at least one, each below n_vocab */
 

@@ -226,6 +226,7 @@ static void read_vision(struct vlm_config *c, struct reader *r)
     c->vit.temporal_patch_size = 2;
     c->view_w = integer(r, "deskhand.vision.trained_screen_width", 0, 32767, 0);
     c->view_h = integer(r, "deskhand.vision.trained_screen_height", 0, 32767, 0);
+    c->looks = integer(r, "deskhand.vision.looks", 0, 7, 0);
     c->vit.tokens_per_second = integer(r, "deskhand.vision.tokens_per_second", 1, 1000, 2);
     int out = integer(r, "clip.vision.projection_dim", 1, 65536, c->d_model);
     if (r->rc < 0)

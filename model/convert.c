@@ -438,6 +438,8 @@ static int vision_keys(struct gguf_out *w, const struct plan *p, const struct vl
         gguf_out_int(w, "deskhand.vision.trained_screen_width", (uint32_t)c->view_w);
         gguf_out_int(w, "deskhand.vision.trained_screen_height", (uint32_t)c->view_h);
     }
+    if (c->looks)
+        gguf_out_int(w, "deskhand.vision.looks", (uint32_t)c->looks);
     return 0;
 }
 

@@ -161,7 +161,7 @@ void vlm_info(const struct vlm *m, struct vlm_info *ret)
 
     *ret = (struct vlm_info){.n_params = m->n_params, .n_layers = c->n_layers,
                              .d_model = c->d_model, .n_vocab = c->n_vocab, .n_ctx = m->lm.n_ctx,
-                             .view_w = c->view_w, .view_h = c->view_h,
+                             .view_w = c->view_w, .view_h = c->view_h, .looks = c->looks,
                              .vit_depth = c->vit.depth, .vit_d_model = c->vit.d_model,
                              .n_threads = m->b->n_threads, .weight_bytes = m->weight_bytes,
                              .token_bytes = m->token_bytes};

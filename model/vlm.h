@@ -67,6 +67,7 @@ struct vlm_info {
     int n_layers, d_model, n_vocab, n_ctx;
     int vit_depth, vit_d_model; /* 0: a model of text only */
     int view_w, view_h; /* pixels of the largest screen that it was trained on, 0: not said */
+    int looks; /* so often it should see a screen before it acts (agent/vote.h), 0: not said */
     int n_threads;
     size_t weight_bytes;
     size_t token_bytes; /* of these, read for each token that is written: the language model's */

@@ -69,6 +69,8 @@ static bool rule_matches(const struct policy *p, const struct rule *r, const str
         return false;
     if (r->step_over >= 0 && c->n_steps < r->step_over)
         return false;
+    if (r->agree_below >= 0 && 100 * c->n_agree >= r->agree_below * c->n_looks)
+        return false;
     if (r->has_region) {
         bool start = a->has_start && inside(r->region, a->start_px);
         bool end = a->has_end && inside(r->region, a->end_px);

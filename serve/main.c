@@ -1,5 +1,6 @@
 /* deskhandd: reads the options and runs the loop. Everything else is below. */
 #include "actions/hand.h"
+#include "agent/vote.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "serve/loop.h"
@@ -27,6 +28,7 @@ static const struct {
     {"state-dir", "DIR", "history and pictures (default ~/.local/state/deskhand)"},
     {"threads", "N", "for the model (default all cores)"},
     {"together", "N", "requests that the model answers at once, 1 to 8 (default 4)"},
+    {"looks", "N", "at a screen before the model acts, 1 to 7 (default as the checkpoint says)"},
     {"backend", "NAME", "for the model: cuda, or a set of instructions (default the CPU's best)"},
     {"precision", "P", "of the model's products: f32 or bf16 (default bf16 where the CPU has it)"},
     {"lora", "DIR", "merge this LoRA adapter (PEFT) into the model"},
@@ -106,6 +108,9 @@ static int read_options(int argc, char **argv, struct loop_options *o)
             !read_number(name, optarg, 1, 1024, &o->agent.n_threads))
             return EXIT_USAGE;
         if (strcmp(name, "together") == 0 && !read_number(name, optarg, 1, 8, &o->agent.n_together))
+            return EXIT_USAGE;
+        if (strcmp(name, "looks") == 0 &&
+            !read_number(name, optarg, 1, VOTE_LOOKS_MAX, &o->agent.n_looks))
             return EXIT_USAGE;
         if (strcmp(name, "log-level") == 0 && !read_level(optarg))
             return EXIT_USAGE;

@@ -258,12 +258,20 @@ void driver_think(struct driver *d)
 
 void driver_answer(struct driver *d, const char *text)
 {
+    struct rect part = d->a->task.step.part;
+    driver_news(d, &(struct news){.text = (char *)(uintptr_t)text, .image_w = part.w,
+                                  .image_h = part.h});
+}
+
+void driver_news(struct driver *d, const struct news *of)
+{
     struct step *s = &d->a->task.step;
-    struct news n = {.job = d->a->job,
-                     .kind = NEWS_DONE,
-                     .text = (char *)(uintptr_t)text,
-                     .image_w = s->part.w,
-                     .image_h = s->part.h};
+    struct news n = *of;
+    n.job = d->a->job;
+    n.kind = NEWS_DONE;
+    n.screen = s->part;
+    n.first_w = s->part.w;
+    n.first_h = s->part.h;
     assert_true(is_thinking(d));
     worker_cancel(d->a->worker, d->a->job);
     d->verdict[0] = d->rule[0] = d->hash[0] = 0;

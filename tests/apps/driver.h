@@ -46,6 +46,8 @@ void driver_rest(struct driver *d, double seconds); /* the agent runs for so lon
 void driver_think(struct driver *d);
 /* The model's answer; points in screen pixels. Returns when the judge has spoken. */
 void driver_answer(struct driver *d, const char *text);
+/* The same with all that a look may say: text, picture's size, tally. */
+void driver_news(struct driver *d, const struct news *of);
 /* One request; its error code, 0 for a result. params is taken. */
 int driver_ask(struct driver *d, enum agent_asker asker, const char *method, json_t *params);
 /* approve or deny for what waits, with its hash */

@@ -103,6 +103,31 @@ static void a_point_in_the_part_is_a_pixel_of_the_screen(void **state)
     stop();
 }
 
+/* The words are those of a look at a larger picture, the point is where three of four agree. */
+static void the_vote_says_where(void **state)
+{
+    driver_focus(&d, &low);
+    struct rect part = shown(json_object());
+    struct screen_pt at = {low.rect.x + 7, low.rect.y + 9};
+    struct news n = {.text = (char *)(uintptr_t)"{\"action\": \"click\", \"start_point\": [3, 4]}",
+                     .image_w = 2 * part.w,
+                     .image_h = 2 * part.h,
+                     .tally = {.look = 1, .n_agree = 3, .n_looks = 4, .at = {at}}};
+    driver_news(&d, &n);
+    const struct step *s = &d.a->task.step;
+    assert_int_equal(s->action.start_px.x, at.x);
+    assert_int_equal(s->action.start_px.y, at.y);
+    assert_int_equal((int)s->action.start.x, at.x - part.x);
+    assert_int_equal((int)s->action.start.y, at.y - part.y);
+    json_t *j = step_action_json(d.a);
+    assert_int_equal(json_integer_value(json_object_get(j, "looks")), 4);
+    assert_int_equal(json_integer_value(json_object_get(j, "agree")), 3);
+    assert_non_null(strstr(json_string_value(json_object_get(j, "describe")),
+                           "(3 of 4 looks agree)"));
+    json_decref(j);
+    stop();
+}
+
 static int open_desk(void **state)
 {
     driver_desk(&d, 1280, 800);
@@ -129,6 +154,7 @@ int main(void)
         cmocka_unit_test(the_terminal_of_the_sentence_is_not_meant),
         cmocka_unit_test(a_window_can_be_named),
         cmocka_unit_test(a_point_in_the_part_is_a_pixel_of_the_screen),
+        cmocka_unit_test(the_vote_says_where),
     };
     if (!driver_has_programs("xterm"))
         return 77;

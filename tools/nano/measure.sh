@@ -8,6 +8,7 @@ new=$1 before=$2 windows=$3 build=$4 out=$5
 here=$(dirname "$0") py=${PYTHON:-python3}
 mkdir -p "$out"
 "$build/client/deskhand" eval "$here/../../tests/eval" --json --model "$new" >"$out/heldout.json"
+"$build/client/deskhand" eval "$here/../../tests/eval" --json --looks 1 --model "$new" >"$out/one_look.json"
 "$build/client/deskhand" eval "$here/../../tests/eval" --json --model "$before" >"$out/before.json"
 "$py" "$here/evaluate.py" "$new" --real "$windows" --n 40 --zenity 20 >"$out/448.txt"
 "$py" "$here/evaluate.py" "$new" --n 0 --zenity 20 --seed 777 >"$out/777.txt"

@@ -89,11 +89,15 @@ def hits(section, key=None, between=False):
     return s + f' ({100 * c["low"]:.0f} to {100 * c["high"]:.0f} %)' if between else s
 
 
+def sections(path):
+    with open(path) as f:
+        return json.load(f)['sections']
+
+
 def main(folder, before_is):
     small, again, large = (scores(f'{folder}/{n}.txt') for n in ('448', '777', '640'))
     was = [scores(f'{folder}/before_{n}.txt')['zenity'] for n in ('4242', '777', '640')]
-    with open(folder + '/heldout.json') as f, open(folder + '/before.json') as g:
-        now, old = json.load(f)['sections'], json.load(g)['sections']
+    now, one, old = (sections(f'{folder}/{n}.json') for n in ('heldout', 'one_look', 'before'))
     with open(folder + '/hf.txt') as f:
         same = f.read().strip().splitlines()[-1]
 
@@ -124,8 +128,7 @@ def main(folder, before_is):
 
     print('## Real programs held out, measured\n')
     print('    deskhand eval tests/eval --model data/nano\n')
-    ground, agent = now['grounding prompt'], now["agent's prompt"]
-    ground_was, agent_was = old['grounding prompt'], old["agent's prompt"]
+    ground = now['grounding prompt']
     print(
         'The set is [tests/eval](../../tests/eval/README.md): stock programs, pages, GTK, icon and window-manager themes that'
     )
@@ -136,18 +139,25 @@ def main(folder, before_is):
         "Hits of all, and between which shares the true one lies with 95 %. Greedy, the engine's grammar, a screen larger than"
     )
     print(
-        f'448x336 cut to the window with the focus, as the daemon does. "Before": {before_is}, in the same run.\n'
+        f'448x336 cut to the window with the focus, as the daemon does. "One look": `--looks 1`. "Before": {before_is}, in the same run.\n'
     )
     sizes = [k for k in ground['categories'] if k.startswith('at ')]
     rows = TARGETS + [('on ' + k, 'on ' + k) for k in KITS]
     rows += [(k, k) for k in sorted(sizes, key=lambda k: [int(n) for n in k[3:].split('x')])]
     rows.append(('**all**', None))
-    columns = (agent, True), (agent_was, False), (ground, True), (ground_was, False)
-    head = 'targets', "agent's prompt", 'before', 'grounding prompt', 'before'
+    prompts = "agent's prompt", 'grounding prompt'
+    columns = [(s[p], s is now) for p in prompts for s in (now, one, old)]
+    head = 'targets', prompts[0], 'one look', 'before', prompts[1], 'one look', 'before'
     table(head, [(t, *(hits(s, k, b) for s, b in columns)) for t, k in rows])
-    columns = (now['next step'], True), (old['next step'], False)
+    columns = [(s['next step'], s is now) for s in (now, one, old)]
     rows = STEPS + [('**all**', None)]
-    table(('next step of a task', '', 'before'), [(t, *(hits(s, k, b) for s, b in columns)) for t, k in rows])
+    head = 'next step of a task', '', 'one look', 'before'
+    table(head, [(t, *(hits(s, k, b) for s, b in columns)) for t, k in rows])
+    print('How often it is right, by how many of its looks at the screen agree:\n')
+    asked = *prompts, 'next step'
+    rows = sorted({k for a in asked for k in now[a]['categories'] if k.startswith('agree: ')})
+    rows = [(k[7:], *(hits(now[a], k) if k in now[a]['categories'] else '' for a in asked)) for k in rows]
+    table(('agree', *asked), rows)
     columns = (now['questions'], True), (old['questions'], False)
     rows = [(k, k) for k in ('yes/no', 'reading')]
     table(('questions', '', 'before'), [(t, *(hits(s, k, b) for s, b in columns)) for t, k in rows])

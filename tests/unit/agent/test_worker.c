@@ -25,7 +25,8 @@ static uint64_t submit_kind(int i)
 {
     static const enum job_kind kinds[] = {JOB_STEP, JOB_GROUND, JOB_ASK, JOB_GROUND};
     struct str text = {0};
-    struct job j = {.kind = kinds[i % 4], .max_tokens = 48, .zoom = i % 4 == 3};
+    struct job j = {.kind = kinds[i % 4], .max_tokens = 48, .n_looks = i % 3 ? 1 : 3,
+                    .zoom = i % 4 == 3};
     if (j.kind == JOB_STEP)
         prompt_agent("Press the button.", i < 4 ? "" : "Step 0: {\"action\": \"wait\"}.", &text);
     else

@@ -158,7 +158,8 @@ static struct news *ground(struct worker *w, const struct frame *f, bool zoom)
 {
     struct str text = {0};
     prompt_ground("OK", &text);
-    struct job j = {.kind = JOB_GROUND, .max_tokens = 256, .zoom = zoom, .text = str_take(&text)};
+    struct job j = {.kind = JOB_GROUND, .max_tokens = 256, .n_looks = 1, .zoom = zoom,
+                    .text = str_take(&text)};
     int64_t until = clock_now_us() + 60000000;
     frame_dup(&j.frame, f);
     uint64_t id = worker_submit(w, &j);

@@ -79,6 +79,26 @@ static void the_whole_picture_is_always_hit_and_a_corner_outside_never(void **st
     free(out);
 }
 
+static void how_many_looks_agree_is_counted(void **state)
+{
+    static const char rows[] = "[{\"img_filename\": \"a.png\", \"instruction\": \"click OK\","
+                               "  \"bbox\": [0, 0, 84, 56]}]";
+    for (int n = 1; n <= 9; n += 2) {
+        struct eval_options o = {.json = true, .n_looks = n};
+        struct err err = {0};
+        char *out = NULL;
+        int rc = run(rows, &o, &out, &err);
+        if (n > 7) {
+            assert_int_equal(rc, -EINVAL);
+            assert_non_null(strstr(err.text, "--looks is 9, expected 1 to 7"));
+        } else {
+            assert_int_equal(rc, 0);
+            assert_int_equal(n > 1, strstr(out, "\"agree: ") != NULL);
+        }
+        free(out);
+    }
+}
+
 static void a_bad_row_is_named(void **state)
 {
     static const struct {
@@ -190,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_picture_is_always_hit_and_a_corner_outside_never),
+        cmocka_unit_test(how_many_looks_agree_is_counted),
         cmocka_unit_test(a_bad_row_is_named),
         cmocka_unit_test(a_target_that_is_absent_is_right_when_nothing_is_pointed_at),
         cmocka_unit_test(any_of_several_next_steps_is_right_and_their_parts_are_counted),

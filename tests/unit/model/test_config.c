@@ -167,10 +167,12 @@ static void other_forms_are_understood(void **state)
     assert_int_equal(c.view_w, 0); /* says nothing of screens */
 
     put_changed("preprocessor_config.json", "\"patch_size\":14",
-                "\"patch_size\":14,\"trained_screen_width\":448,\"trained_screen_height\":336");
+                "\"patch_size\":14,\"trained_screen_width\":448,\"trained_screen_height\":336,"
+                "\"looks\":5");
     c = good();
     assert_int_equal(c.view_w, 448);
     assert_int_equal(c.view_h, 336);
+    assert_int_equal(c.looks, 5);
 
     put_flat();
     put("generation_config.json", NULL);
@@ -217,6 +219,7 @@ static void what_does_not_fit_is_refused_by_name(void **state)
         {prep, "\"max_pixels\":12845056", "\"max_pixels\":100", "max_pixels"},
         {prep, "\"patch_size\":14", "\"patch_size\":14,\"trained_screen_width\":-1",
          "trained_screen_width"},
+        {prep, "\"patch_size\":14", "\"patch_size\":14,\"looks\":8", "looks"},
         {prep, "\"max_pixels\":12845056", "\"max_pixels\":\"many\"", "max_pixels"},
         {prep, "0.26862954", "0", "image_std"},
         {prep, "0.48145466,", "", "image_mean"},

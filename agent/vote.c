@@ -1,0 +1,148 @@
+/* The looks, the ballots and the count. The mean of the points that agree is nearer to the middle
+ * of the target than any of them: the errors of cutting a picture into tokens cancel. */
+#include "agent/vote.h"
+
+#include "actions/action.h"
+#include "base/mem.h"
+#include "vision/resize.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How far the picture's corner moves, and its size in percent. In order of what they add: stopping
+ * early leaves out the last ones. */
+static const struct {
+    int dx, dy, percent;
+} looks[VOTE_LOOKS_MAX] = {{0, 0, 100},   {0, 0, 115}, {7, 7, 100}, {-4, 5, 100},
+                           {14, 14, 100}, {7, 0, 100}, {0, 0, 130}};
+
+/* The same size, from another corner; what lies beyond an edge looks like the edge. */
+static int move(const struct frame *f, int dx, int dy, struct frame *ret)
+{
+    int rc = frame_alloc(ret, f->w, f->h);
+    if (rc < 0)
+        return rc;
+    size_t stride = (size_t)f->w * 3;
+    for (int y = 0; y < f->h; y++) {
+        const uint8_t *from = f->rgb + (size_t)CLAMP(y + dy, 0, f->h - 1) * stride;
+        uint8_t *to = ret->rgb + (size_t)y * stride;
+        for (int x = 0; x < f->w; x++)
+            memcpy(to + (size_t)x * 3, from + (size_t)CLAMP(x + dx, 0, f->w - 1) * 3, 3);
+    }
+    ret->screen = (struct rect){f->screen.x + dx, f->screen.y + dy, f->screen.w, f->screen.h};
+    return 0;
+}
+
+int vote_frame(const struct frame *f, int i, struct frame *ret, struct err *err)
+{
+    int percent = looks[i].percent, rc = 0;
+    if (f->w != f->screen.w || f->h != f->screen.h)
+        return err_set(err, -ENOTSUP, "the picture of %d x %d shows %d x %d pixels of the screen",
+                       f->w, f->h, f->screen.w, f->screen.h);
+    if (percent != 100)
+        return resize_bicubic(f, (int)((int64_t)f->w * percent / 100),
+                              (int)((int64_t)f->h * percent / 100), ret, err);
+    if (looks[i].dx || looks[i].dy)
+        rc = move(f, looks[i].dx, looks[i].dy, ret);
+    else
+        frame_dup(ret, f);
+    return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", f->w, f->h) : 0;
+}
+
+static bool place_inside(const struct place *place, struct model_pt p, struct rect inside,
+                         struct screen_pt *ret)
+{
+    struct err none = {0};
+    return place_to_screen(place, p, ret, &none) == 0 && ret->x >= inside.x && ret->y >= inside.y &&
+           ret->x < inside.x + inside.w && ret->y < inside.y + inside.h;
+}
+
+static void read_action(const char *text, size_t n, const struct place *place, struct rect inside,
+                        struct ballot *ret)
+{
+    AUTO(action_done) struct action a = {0};
+    AUTO(str_done) struct str said = {0};
+    struct err none = {0};
+    if (action_parse(text, n, place->image_w, place->image_h, &a, &none) < 0 ||
+        (a.has_start && !place_inside(place, a.start, inside, &ret->at[0])) ||
+        (a.has_end && !place_inside(place, a.end, inside, &ret->at[1])))
+        return;
+    a.start = a.end = (struct model_pt){0};
+    action_json(&a, true, &said);
+    ret->said = str_take(&said);
+}
+
+static void read_box(const char *text, size_t n, const struct place *place, struct rect inside,
+                     struct ballot *ret)
+{
+    struct model_pt middle;
+    struct err none = {0};
+    float box[4];
+    int rc = action_parse_box(text, n, place->image_w, place->image_h, &middle, box, &none);
+    if (rc == -ENOENT)
+        ret->said = mem_strdup("nowhere");
+    if (rc < 0)
+        return;
+    /* the far corner is exclusive and may lie on the border */
+    struct model_pt first = {box[0], box[1]};
+    struct model_pt last = {MAX(box[0], box[2] - 1), MAX(box[1], box[3] - 1)};
+    if (place_inside(place, middle, inside, &ret->at[0]) &&
+        place_to_screen(place, first, &ret->at[1], &none) == 0 &&
+        place_to_screen(place, last, &ret->at[2], &none) == 0)
+        ret->said = mem_strdup("there");
+}
+
+void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,
+              struct rect inside)
+{
+    struct ballot *b = &v->ballots[v->n++];
+    *b = (struct ballot){0};
+    (is_box ? read_box : read_action)(text, n, place, inside, b);
+}
+
+static bool is_near(struct screen_pt a, struct screen_pt b)
+{
+    return abs(a.x - b.x) < VOTE_NEAR && abs(a.y - b.y) < VOTE_NEAR;
+}
+
+/* Boxes mean the same when their middles do; an action's end, where it has none, is the same. */
+static bool agree(const struct ballot *a, const struct ballot *b)
+{
+    if (!a->said || !b->said || strcmp(a->said, b->said) != 0)
+        return false;
+    return is_near(a->at[0], b->at[0]) &&
+           (strcmp(a->said, "there") == 0 || is_near(a->at[1], b->at[1]));
+}
+
+bool vote_count(const struct vote *v, int n_looks, struct tally *ret)
+{
+    *ret = (struct tally){.n_looks = v->n};
+    for (int i = 0; i < v->n; i++) {
+        int64_t x[3] = {0}, y[3] = {0};
+        int n = 0;
+        for (int j = 0; j < v->n; j++) {
+            if (!agree(&v->ballots[i], &v->ballots[j]))
+                continue;
+            for (int k = 0; k < 3; k++) {
+                x[k] += v->ballots[j].at[k].x;
+                y[k] += v->ballots[j].at[k].y;
+            }
+            n++;
+        }
+        if (n <= ret->n_agree)
+            continue;
+        ret->look = i;
+        ret->n_agree = n;
+        for (int k = 0; k < 3; k++)
+            ret->at[k] = (struct screen_pt){(int)(x[k] / n), (int)(y[k] / n)};
+    }
+    return v->n >= n_looks || 2 * ret->n_agree > n_looks;
+}
+
+void vote_done(struct vote *v)
+{
+    for (int i = 0; i < v->n; i++)
+        free(v->ballots[i].said);
+    *v = (struct vote){0};
+}

@@ -1,0 +1,47 @@
+/* Several looks at one picture, each a little different, and what most of them say. A small model
+ * sees the same button in one place and not in the next, a few pixels on; its mistakes scatter and
+ * its right answers do not. How many agree also says how sure an answer is. Any thread. */
+#ifndef DESKHAND_AGENT_VOTE_H
+#define DESKHAND_AGENT_VOTE_H
+
+#include "base/err.h"
+#include "base/flow.h"
+#include "vision/place.h"
+
+#define VOTE_LOOKS_MAX 7
+/* Answers whose points lie nearer than this in both directions, in pixels of the screen, mean the
+ * same: less than a token of the picture (28). */
+#define VOTE_NEAR 24
+
+/* What one look said: all of it but its points, and where on the screen these are. */
+struct ballot {
+    char *said; /* NULL: nothing that can be used */
+    struct screen_pt at[3];
+};
+
+struct vote {
+    struct ballot ballots[VOTE_LOOKS_MAX];
+    int n;
+};
+
+struct tally {
+    int look; /* the first of those that agree: its words are the answer's */
+    int n_agree, n_looks;
+    /* The mean of their points: an action's start and end; a box's centre, first and last pixel. */
+    struct screen_pt at[3];
+};
+
+/* The picture as look number i (0 to VOTE_LOOKS_MAX - 1) sees it: moved by some pixels, its edge
+ * repeated, or larger; 0 is the picture itself. Its `screen` says what it shows. -ENOTSUP when the
+ * picture is not in the screen's own pixels. */
+int vote_frame(const struct frame *f, int i, struct frame *ret, struct err *err);
+
+/* Adds what the next look said of the picture that lies so; a point outside of `inside` makes it
+ * nothing. is_box: a grounding answer, else an action. */
+void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,
+              struct rect inside);
+/* True when more than half of n_looks agree, or so many have been cast. */
+bool vote_count(const struct vote *v, int n_looks, struct tally *ret);
+void vote_done(struct vote *v);
+
+#endif

@@ -1,0 +1,229 @@
+/* agent/vote.c: what a look shows maps back to the pixels it came from, the count says what most
+ * looks say, and the worker's vote is that of the same pictures asked one by one. */
+#include "actions/action.h"
+#include "agent/prompt.h"
+#include "agent/vote.h"
+#include "agent/worker.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/golden/screen.h"
+
+/* Each pixel's colour is where it is on the screen. */
+static struct frame numbered(int w, int h, int x0, int y0)
+{
+    struct frame f = {0};
+    assert_int_equal(frame_alloc(&f, w, h), 0);
+    f.screen = (struct rect){x0, y0, w, h};
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            uint8_t *p = f.rgb + ((size_t)y * (size_t)w + (size_t)x) * 3;
+            p[0] = (uint8_t)x;
+            p[1] = (uint8_t)y;
+            p[2] = (uint8_t)(x >> 8 | (y >> 8) << 4);
+        }
+    return f;
+}
+
+static void every_look_says_where_its_pixels_are(void **state)
+{
+    struct frame f = numbered(450, 340, 100, 60);
+    int n_moved = 0, n_larger = 0;
+    for (int i = 0; i < VOTE_LOOKS_MAX; i++) {
+        struct frame g = {0};
+        struct err err = {0};
+        if (vote_frame(&f, i, &g, &err) < 0)
+            fail_msg("%s", err.text);
+        if (g.w != f.w) { /* larger: the same part of the screen */
+            n_larger++;
+            assert_true(g.w > f.w && g.h > f.h);
+            assert_memory_equal(&g.screen, &f.screen, sizeof f.screen);
+            frame_done(&g);
+            continue;
+        }
+        n_moved += g.screen.x != f.screen.x || g.screen.y != f.screen.y;
+        struct place same = {g.w, g.h, g.screen};
+        for (int y = 0; y < g.h; y++) {
+            for (int x = 0; x < g.w; x++) {
+                struct screen_pt at;
+                struct model_pt m = {(float)x, (float)y};
+                assert_int_equal(place_to_screen(&same, m, &at, &err), 0);
+                int fx = CLAMP(at.x - 100, 0, f.w - 1), fy = CLAMP(at.y - 60, 0, f.h - 1);
+                assert_memory_equal(g.rgb + ((size_t)y * 450 + (size_t)x) * 3,
+                                    f.rgb + ((size_t)fy * 450 + (size_t)fx) * 3, 3);
+            }
+        }
+        if (i == 0)
+            assert_memory_equal(&g.screen, &f.screen, sizeof f.screen);
+        frame_done(&g);
+    }
+    assert_true(n_moved >= 3 && n_larger >= 2);
+    f.screen.w = 900; /* scaled */
+    struct frame g = {0};
+    struct err err = {0};
+    assert_int_equal(vote_frame(&f, 1, &g, &err), -ENOTSUP);
+    frame_done(&f);
+}
+
+#define CLICK(x, y) "<think>\na\n</think>\n\n{\"action\": \"click\", \"start_point\": [" #x ", " #y "]}"
+#define INPUT(t) "{\"action\": \"input\", \"start_point\": [50, 60], \"text\": \"" t "\"}"
+#define DRAG(x) "{\"action\": \"drag\", \"start_point\": [9, 9], \"end_point\": [" #x ", 40]}"
+#define BOX(a, b, c, d) "```json\n[{\"bbox_2d\": [" #a ", " #b ", " #c ", " #d "]}]\n```"
+#define USER "{\"action\": \"call_user\"}"
+
+static void most_looks_decide(void **state)
+{
+    static const struct {
+        const char *what, *said[VOTE_LOOKS_MAX];
+        bool is_box;
+        int n_looks, decided_at, look, n_agree, x, y;
+    } rows[] = {
+        {"all alike", {CLICK(100, 50), CLICK(100, 50), CLICK(100, 50)}, false, 5, 3, 0, 3, 100, 50},
+        {"the mean of those that agree", {CLICK(100, 50), CLICK(110, 53), CLICK(105, 62)}, false, 5,
+         3, 0, 3, 105, 55},
+        {"the first is alone", {CLICK(10, 10), CLICK(200, 90), CLICK(204, 90), CLICK(208, 90)},
+         false, 5, 4, 1, 3, 204, 90},
+        {"two of three", {CLICK(10, 10), CLICK(200, 90), CLICK(200, 90)}, false, 3, 3, 1, 2, 200,
+         90},
+        {"nobody agrees: the first", {CLICK(10, 10), CLICK(90, 90), CLICK(170, 170)}, false, 3, 3,
+         0, 1, 10, 10},
+        {"no target is an answer too", {CLICK(10, 10), USER, USER}, false, 3, 3, 1, 2, 0, 0},
+        {"another text is another answer", {INPUT("Adq"), INPUT("Ada"), INPUT("Ada")}, false, 3, 3,
+         1, 2, 50, 60},
+        {"the end of a drag counts", {DRAG(90), DRAG(200), DRAG(204)}, false, 3, 3, 1, 2, 9, 9},
+        {"what cannot be read does not", {"no", "no", CLICK(10, 10)}, false, 3, 3, 2, 1, 10, 10},
+        {"nothing can be read", {"no", "no", "no"}, false, 3, 3, 0, 0, 0, 0},
+        {"outside of the picture", {CLICK(299, 10), CLICK(301, 10), CLICK(20, 199)}, false, 3, 3, 0,
+         1, 299, 10},
+        {"boxes by their middles", {BOX(10, 10, 30, 20), BOX(0, 10, 40, 20)}, true, 3, 2, 0, 2, 20,
+         15},
+        {"empty lists", {"[]", BOX(0, 10, 40, 20), "[]"}, true, 3, 3, 0, 2, 0, 0},
+    };
+    struct place place = {300, 200, {0, 0, 300, 200}};
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct vote v = {0};
+        struct tally t = {0};
+        for (int n = 1; n <= rows[i].decided_at; n++) {
+            const char *s = rows[i].said[n - 1];
+            vote_add(&v, s, strlen(s), rows[i].is_box, &place, place.screen);
+            if (vote_count(&v, rows[i].n_looks, &t) != (n == rows[i].decided_at))
+                fail_msg("%s: after %d looks", rows[i].what, n);
+        }
+        if (t.look != rows[i].look || t.n_agree != rows[i].n_agree || t.n_looks != v.n ||
+            t.at[0].x != rows[i].x || t.at[0].y != rows[i].y)
+            fail_msg("%s: look %d, %d of %d agree on (%d, %d)", rows[i].what, t.look, t.n_agree,
+                     t.n_looks, t.at[0].x, t.at[0].y);
+        vote_done(&v);
+    }
+}
+
+/* A look shows a little more than the picture: the edge, repeated. A point there is none. */
+static void points_beyond_the_picture_do_not_count(void **state)
+{
+    struct place place = {300, 200, {14, 14, 300, 200}}; /* moved by 14 */
+    struct rect inside = {0, 0, 300, 200};
+    static const char far[] = CLICK(286, 10), near[] = CLICK(285, 185);
+    struct vote v = {0};
+    struct tally t;
+    vote_add(&v, far, strlen(far), false, &place, inside);
+    vote_count(&v, 1, &t);
+    assert_int_equal(t.n_agree, 0);
+    vote_add(&v, near, strlen(near), false, &place, inside);
+    vote_count(&v, 2, &t);
+    assert_int_equal(t.n_agree, 1);
+    assert_int_equal(t.at[0].x, 299);
+    assert_int_equal(t.at[0].y, 199);
+    vote_done(&v);
+}
+
+static void wake(void *user) {}
+
+static struct news *ask(struct worker *w, const struct frame *f, enum job_kind kind, int n_looks)
+{
+    struct str text = {0};
+    struct job j = {.kind = kind, .max_tokens = 256, .n_looks = n_looks};
+    int64_t until = clock_now_us() + 60000000;
+    if (kind == JOB_STEP)
+        prompt_agent("Click OK", "", &text);
+    else
+        prompt_ground("OK", &text);
+    j.text = str_take(&text);
+    frame_dup(&j.frame, f);
+    uint64_t id = worker_submit(w, &j);
+    for (;;) {
+        struct news *n = worker_news(w);
+        assert_true(clock_now_us() < until);
+        if (n && n->kind != NEWS_TEXT && n->job == id) {
+            if (n->kind != NEWS_DONE)
+                fail_msg("%s", n->text);
+            return n;
+        }
+        news_free(n);
+        usleep(n ? 0 : 1000);
+    }
+}
+
+static void the_worker_counts_what_each_look_says(void **state)
+{
+    struct vlm_options o = {.n_threads = 2};
+    struct worker *w;
+    struct err err = {0};
+    if (worker_open(DESKHAND_TEST_MODEL, &o, 0, wake, NULL, &w, &err) < 0)
+        fail_msg("%s", err.text);
+    for (uint32_t i = 0; i < 4; i++) {
+        enum job_kind kind = i % 2 ? JOB_STEP : JOB_GROUND;
+        struct frame f = golden_screen(440, 330, i + 1);
+        f.screen = (struct rect){50, 30, 440, 330};
+        struct news *voted = ask(w, &f, kind, 5), *alone[VOTE_LOOKS_MAX] = {0};
+        struct vote v = {0};
+        struct tally t;
+        int n_generated = 0;
+        for (bool decided = false; !decided;) {
+            struct frame g = {0};
+            assert_int_equal(vote_frame(&f, v.n, &g, &err), 0);
+            struct news *n = alone[v.n] = ask(w, &g, kind, 1);
+            struct place place = {n->image_w, n->image_h, g.screen};
+            assert_int_equal(n->tally.n_looks, 0);
+            n_generated += n->timing.n_generated;
+            vote_add(&v, n->text, strlen(n->text), kind == JOB_GROUND, &place, f.screen);
+            decided = vote_count(&v, 5, &t);
+            frame_done(&g);
+        }
+        assert_int_equal(voted->tally.n_looks, t.n_looks);
+        assert_int_equal(voted->tally.n_agree, t.n_agree);
+        assert_memory_equal(voted->tally.at, t.at, sizeof t.at);
+        assert_string_equal(voted->text, alone[t.look]->text);
+        assert_memory_equal(&voted->screen, &alone[t.look]->screen, sizeof voted->screen);
+        assert_int_equal(voted->image_w, alone[t.look]->image_w);
+        assert_int_equal(voted->first_w, alone[0]->image_w);
+        assert_int_equal(voted->first_h, alone[0]->image_h);
+        assert_int_equal(voted->timing.n_generated, n_generated);
+        for (int k = 0; k < v.n; k++)
+            news_free(alone[k]);
+        vote_done(&v);
+        news_free(voted);
+        frame_done(&f);
+    }
+    worker_close(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_look_says_where_its_pixels_are),
+        cmocka_unit_test(most_looks_decide),
+        cmocka_unit_test(points_beyond_the_picture_do_not_count),
+        cmocka_unit_test(the_worker_counts_what_each_look_says),
+    };
+    return cmocka_run_group_tests_name("vote", tests, NULL, NULL);
+}
