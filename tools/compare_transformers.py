@@ -7,7 +7,7 @@ usage: compare_transformers.py BUILD MODEL [--runs N] [--threads N] [--precision
 
 The screen is a 1280 x 800 Xvfb with a dialog that is another one in each run, so that nothing seen
 before helps. Both see the whole screen; a second line says how long Deskhand takes as it comes, where a
-small model is shown the window and not the screen (docs/cli.md). Deskhand's time is what its daemon reports, `first_event_us`: capture, resizing, vision,
+small model is shown the window and not the screen (docs/cli.md), each with one look. Deskhand's time is what its daemon reports, `first_event_us`: capture, resizing, vision,
 prompt, reply, parsing, policy, first event. transformers' time is Pillow's screen grab, the image
 processor, the tokenizer and generate() with its KV cache and default attention; sending an event is not
 counted for it. It runs in float32, which is what from_pretrained() gives, and in bfloat16, what the
@@ -74,7 +74,7 @@ class Desk:
         self.wm = self.start("openbox") if shutil.which("openbox") else None
         self.dialog = None
         self.daemon = self.start(
-            os.path.join(build, "serve", "deskhandd"), "--port", "0", "--model", model,
+            os.path.join(build, "serve", "deskhandd"), "--port", "0", "--looks", "1", "--model", model,
             *(["--threads", str(threads)] if threads else []), "--precision", precision,
             *(["--weights", weights] if weights else []))
         for _ in range(100):

@@ -407,10 +407,12 @@ def pack_screen(scr, other=0.03):
             t = tasks.agent(scr)
             if t:
                 p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
-    for i, e in enumerate(els[:18]):
+        for t in tasks.decide(scr, 4):
+            p.add(agent_user(t), t.answer, t.el, True, t.labels)
+    for i, e in enumerate(els[:11]):
         name = f'{e["kind"]} "{e["label"]}"'
-        near = tasks.related(scr, e) if i >= 6 and i < 15 else None
-        if i < 6 or near:
+        near = tasks.related(scr, e) if i >= 4 and i < 9 else None
+        if i < 4 or near:
             op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
             said = tasks.answer(op.think, op.action.split(', "text')[0])
             if head == 'locate':

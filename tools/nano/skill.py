@@ -139,7 +139,7 @@ def main(folder, before_is):
         "Hits of all, and between which shares the true one lies with 95 %. Greedy, the engine's grammar, a screen larger than"
     )
     print(
-        f'448x336 cut to the window with the focus, as the daemon does. "One look": `--looks 1`. "Before": {before_is}, in the same run.\n'
+        f'448x336 cut to the window with the focus, as the daemon does. "One look": `--looks 1`. "Before": {before_is}.\n'
     )
     sizes = [k for k in ground['categories'] if k.startswith('at ')]
     rows = TARGETS + [('on ' + k, 'on ' + k) for k in KITS]

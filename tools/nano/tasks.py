@@ -519,7 +519,7 @@ def agent(s):
     o = ops[k]
     target = o.el['label'] if o.el else ''
     labels = [] if s.blind else labels_in(s, goal) + [Label(o.el['label'], o.el, True) for o in ops if o.el]
-    if not s.blind and r.random() < 0.3:
+    if not s.blind and r.random() < 0.22:
         l = missing(s)
         if l and target and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
@@ -532,6 +532,40 @@ def agent(s):
             user = answer(f'not found "{target}"', '{"action": "call_user"}')
             return Task(goal, hist(past), user, None, labels)
     return Task(goal, hist(past), answer(o.think, o.action), o.el, labels, o.via)
+
+
+def mistaken(s, label):
+    """A label that the screen does not have but that looks like this one, or None."""
+    r = s.r
+    words = label.split()
+    i = r.randrange(len(words))
+    if len(words) > 1 and r.random() < 0.5:
+        words[i] = phrase(r).split()[0]
+    elif len(words[i]) > 3:
+        j = r.randrange(1, len(words[i]))
+        words[i] = words[i][:j] + phrase(r).split()[0].lower()[: r.randint(2, 6)]
+    l = ' '.join(words)
+    there = ' '.join([t.lower() for t in s.texts] + [e['label'].lower() for e in s.el])
+    return l if l.lower() not in there else None
+
+
+def decide(s, n):
+    """Tasks of one step whose answer ends with the line of thought: what the target is, or that it is not there."""
+    r, out = s.r, []
+    els = [e for e in usable(s) if e['label'].strip()]
+    for e in r.sample(els, min(n, len(els))):
+        op = single(s, e)
+        goal, label = cap(r, op.say), e['label']
+        if op.via or op.think != named(e):
+            continue
+        if r.random() < 0.4 and goal.count(label) == 1:
+            l = missing(s) if r.random() < 0.6 else mistaken(s, label)
+            if l:
+                said = f'<think>\nnot found "{l}"\n</think>'
+                out.append(Task(goal.replace(label, l), 'None', said, None, [Label(l, None, False)]))
+                continue
+        out.append(Task(goal, 'None', f'<think>\n{op.think}\n</think>', e, labels_in(s, goal)))
+    return out
 
 
 def command(s, e):
@@ -580,7 +614,7 @@ def locate(s, n):
                 continue
             q = verb(r, e) + ' ' + near.say
         q, l = q.replace('"', "'"), None
-        if r.random() < 0.3 and e['label'] and q.count(e['label']) == 1:
+        if r.random() < 0.24 and e['label'] and q.count(e['label']) == 1:
             l = missing(s)
         if l:
             q = q.replace(e['label'], l)
