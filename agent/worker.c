@@ -1,7 +1,7 @@
 /* Takes a picture and a text, gives back an answer: cut, encode, generate. The loop thread never
  * touches the model; a cancelled job still answers, marked so.
  *
- * Several jobs are on their way at once, each in a look of its own, and write together
+ * Several jobs are on their way at once, each in a slot of its own, and write together
  * (model/batch.c): one turn of the batch, then a look into the mailbox. A short question that comes
  * while a step is thought about joins it and is answered first.
  *
@@ -26,7 +26,7 @@
 #define STEP_THINK_TOKENS 512
 
 /* A job on its way through the model. */
-struct look {
+struct slot {
     struct job *job; /* NULL: free */
     struct worker *worker;
     int number;         /* in the batch */
@@ -47,8 +47,8 @@ struct look {
 struct worker {
     struct vlm *model;
     struct vlm_batch *batch;
-    struct look looks[WORKER_TOGETHER_MAX];
-    int n_looks, n_votes; /* n_votes: looks that vote where the job does not say */
+    struct slot slots[WORKER_TOGETHER_MAX];
+    int n_slots, n_votes; /* n_votes: looks that vote where the job does not say */
     struct mailbox *in, *out;
     struct thread *thread;
     uint64_t next_id; /* loop thread */
@@ -94,24 +94,24 @@ static bool is_cancelled(struct worker *w, uint64_t job)
 /* Of several looks the first one's words are shown as they come. */
 static void on_text(void *user, const char *text, size_t n)
 {
-    struct look *l = user;
-    if (l->vote.n)
+    struct slot *s = user;
+    if (s->vote.n)
         return;
     struct news *news = mem_zalloc(sizeof *news);
-    news->job = l->job->id;
+    news->job = s->job->id;
     news->kind = NEWS_TEXT;
     news->text = mem_strndup(text, n);
-    mailbox_put(l->worker->out, news);
+    mailbox_put(s->worker->out, news);
 }
 
 /* Asks the job's question about one picture. */
-static int look_at(struct worker *w, struct look *l, const struct frame *f, struct err *err)
+static int look_at(struct worker *w, struct slot *s, const struct frame *f, struct err *err)
 {
-    const struct job *j = l->job;
-    struct news *news = l->news = mem_zalloc(sizeof *news);
+    const struct job *j = s->job;
+    struct news *news = s->news = mem_zalloc(sizeof *news);
     news->job = j->id;
     int64_t t0 = clock_now_us();
-    int rc = patch_from_frame(f, vlm_image_spec(w->model), &l->patches, &news->image_w,
+    int rc = patch_from_frame(f, vlm_image_spec(w->model), &s->patches, &news->image_w,
                               &news->image_h, err);
     if (rc < 0)
         return rc;
@@ -120,13 +120,13 @@ static int look_at(struct worker *w, struct look *l, const struct frame *f, stru
     news->first_w = news->image_w;
     news->first_h = news->image_h;
 
-    l->limits = (struct grammar_limits){news->image_w, news->image_h};
-    l->grammar = j->kind == JOB_STEP ? grammar_action(&l->limits) : grammar_boxes(&l->limits);
-    l->parts[0] = (struct vlm_part){.kind = VLM_IMAGE, .image = &l->patches};
-    l->parts[1] = (struct vlm_part){.kind = VLM_TEXT, .text = j->text};
-    l->message = (struct vlm_message){.role = "user", .parts = l->parts, .n_parts = 2};
-    l->request = (struct vlm_request){
-        .messages = &l->message,
+    s->limits = (struct grammar_limits){news->image_w, news->image_h};
+    s->grammar = j->kind == JOB_STEP ? grammar_action(&s->limits) : grammar_boxes(&s->limits);
+    s->parts[0] = (struct vlm_part){.kind = VLM_IMAGE, .image = &s->patches};
+    s->parts[1] = (struct vlm_part){.kind = VLM_TEXT, .text = j->text};
+    s->message = (struct vlm_message){.role = "user", .parts = s->parts, .n_parts = 2};
+    s->request = (struct vlm_request){
+        .messages = &s->message,
         .n_messages = 1,
         .prefill = j->prefill,
         .max_tokens = j->max_tokens,
@@ -134,15 +134,15 @@ static int look_at(struct worker *w, struct look *l, const struct frame *f, stru
         .lora_scale = j->lora_scale,
         .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
         .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
-        .grammar = j->kind == JOB_ASK ? NULL : &l->grammar,
+        .grammar = j->kind == JOB_ASK ? NULL : &s->grammar,
         .on_text = on_text,
-        .user = l,
+        .user = s,
     };
-    rc = vlm_batch_add(w->batch, &l->request, err);
+    rc = vlm_batch_add(w->batch, &s->request, err);
     if (rc < 0)
         return rc;
-    l->number = rc;
-    atomic_store(&l->running, j->id << 32 | (uint64_t)(unsigned)rc);
+    s->number = rc;
+    atomic_store(&s->running, j->id << 32 | (uint64_t)(unsigned)rc);
     if (is_cancelled(w, j->id)) /* whoever cancelled may have looked before that */
         vlm_batch_cancel(w->batch, rc);
     return 0;
@@ -167,22 +167,22 @@ static int pointed_at(const struct news *n, struct screen_pt *ret, int *ret_w, i
 }
 
 /* Shows the model what is around its first answer. False: there is nothing more to see. */
-static bool look_again(struct worker *w, struct look *l)
+static bool look_again(struct worker *w, struct slot *s)
 {
     struct frame crop = {0};
     struct screen_pt at;
     int box_w, box_h;
-    if (pointed_at(l->news, &at, &box_w, &box_h) < 0 ||
-        zoom_crop(&l->job->frame, at, box_w, box_h, &crop, NULL) < 0)
+    if (pointed_at(s->news, &at, &box_w, &box_h) < 0 ||
+        zoom_crop(&s->job->frame, at, box_w, box_h, &crop, NULL) < 0)
         return false;
-    l->first = l->news;
-    int rc = look_at(w, l, &crop, NULL);
+    s->first = s->news;
+    int rc = look_at(w, s, &crop, NULL);
     frame_done(&crop);
     if (rc == 0)
         return true;
-    news_free(l->news);
-    l->news = l->first;
-    l->first = NULL;
+    news_free(s->news);
+    s->news = s->first;
+    s->first = NULL;
     return false;
 }
 
@@ -220,50 +220,50 @@ static int n_votes(const struct worker *w, const struct job *j)
 }
 
 /* What most looks say becomes the answer; the others go. */
-static void count_votes(struct look *l)
+static void count_votes(struct slot *s)
 {
     struct tally tally;
-    vote_count(&l->vote, l->vote.n, &tally);
-    struct news *kept = l->said[tally.look];
-    for (int i = 0; i < l->vote.n; i++) {
+    vote_count(&s->vote, s->vote.n, &tally);
+    struct news *kept = s->said[tally.look];
+    for (int i = 0; i < s->vote.n; i++) {
         if (i == tally.look)
             continue;
-        add_timing(&kept->timing, &l->said[i]->timing);
-        news_free(l->said[i]);
+        add_timing(&kept->timing, &s->said[i]->timing);
+        news_free(s->said[i]);
     }
     kept->tally = tally;
-    vote_done(&l->vote);
-    l->news = kept;
+    vote_done(&s->vote);
+    s->news = kept;
 }
 
-/* Adds the answer to the vote and looks again, differently; false: l->news is the answer. */
-static bool look_differently(struct worker *w, struct look *l)
+/* Adds the answer to the vote and looks again, differently; false: s->news is the answer. */
+static bool look_differently(struct worker *w, struct slot *s)
 {
-    struct job *j = l->job;
-    struct news *n = l->news;
+    struct job *j = s->job;
+    struct news *n = s->news;
     struct place place = {n->image_w, n->image_h, n->screen};
     struct frame f = {0};
     struct tally tally;
-    if (n_votes(w, j) == 1 || l->first)
+    if (n_votes(w, j) == 1 || s->first)
         return false;
-    if (l->vote.n) {
-        n->first_w = l->said[0]->first_w;
-        n->first_h = l->said[0]->first_h;
+    if (s->vote.n) {
+        n->first_w = s->said[0]->first_w;
+        n->first_h = s->said[0]->first_h;
     }
-    l->said[l->vote.n] = n;
-    vote_add(&l->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
-    if (!n->cancelled && !vote_count(&l->vote, n_votes(w, j), &tally) &&
-        vote_frame(&j->frame, l->vote.n, &f, NULL) == 0) {
-        int rc = look_at(w, l, &f, NULL);
+    s->said[s->vote.n] = n;
+    vote_add(&s->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
+    if (!n->cancelled && !vote_count(&s->vote, n_votes(w, j), &tally) &&
+        vote_frame(&j->frame, s->vote.n, &f, NULL) == 0) {
+        int rc = look_at(w, s, &f, NULL);
         frame_done(&f);
         if (rc == 0)
             return true;
-        patches_done(&l->patches);
-        news_free(l->news);
+        patches_done(&s->patches);
+        news_free(s->news);
     }
     bool cancelled = n->cancelled;
-    count_votes(l);
-    l->news->cancelled |= cancelled;
+    count_votes(s);
+    s->news->cancelled |= cancelled;
     return false;
 }
 
@@ -283,36 +283,36 @@ static void read_reply(struct news *n, struct vlm_reply *reply)
 }
 
 /* The model is done with what was last asked; reply NULL: it failed. */
-static void on_answer(struct worker *w, struct look *l, struct vlm_reply *reply,
+static void on_answer(struct worker *w, struct slot *s, struct vlm_reply *reply,
                       const struct err *err)
 {
-    atomic_store(&l->running, 0);
-    patches_done(&l->patches);
+    atomic_store(&s->running, 0);
+    patches_done(&s->patches);
     if (reply) {
-        read_reply(l->news, reply);
-        if (look_differently(w, l))
+        read_reply(s->news, reply);
+        if (look_differently(w, s))
             return;
-        if (l->job->zoom && l->job->kind == JOB_GROUND && !l->first && !l->news->cancelled &&
-            look_again(w, l))
+        if (s->job->zoom && s->job->kind == JOB_GROUND && !s->first && !s->news->cancelled &&
+            look_again(w, s))
             return;
-    } else if (l->vote.n) { /* the looks before it did not */
-        news_free(l->news);
-        count_votes(l);
+    } else if (s->vote.n) { /* the looks before it did not */
+        news_free(s->news);
+        count_votes(s);
     } else {
-        l->news->kind = NEWS_FAILED;
-        l->news->code = err->code;
-        l->news->text = mem_strdup(err->text);
+        s->news->kind = NEWS_FAILED;
+        s->news->code = err->code;
+        s->news->text = mem_strdup(err->text);
     }
-    struct news *news = l->first ? better(l->first, l->news) : l->news;
-    if (is_cancelled(w, l->job->id))
+    struct news *news = s->first ? better(s->first, s->news) : s->news;
+    if (is_cancelled(w, s->job->id))
         news->cancelled = true;
-    job_free(l->job);
-    l->job = NULL;
-    l->first = l->news = NULL;
+    job_free(s->job);
+    s->job = NULL;
+    s->first = s->news = NULL;
     mailbox_put(w->out, news);
 }
 
-static void begin(struct worker *w, struct look *l, struct job *j)
+static void begin(struct worker *w, struct slot *s, struct job *j)
 {
     struct err err = {0};
     atomic_fetch_sub(&w->n_waiting, 1);
@@ -326,24 +326,24 @@ static void begin(struct worker *w, struct look *l, struct job *j)
         mailbox_put(w->out, news);
         return;
     }
-    l->job = j;
-    l->worker = w;
-    if (look_at(w, l, &j->frame, &err) < 0)
-        on_answer(w, l, NULL, &err);
+    s->job = j;
+    s->worker = w;
+    if (look_at(w, s, &j->frame, &err) < 0)
+        on_answer(w, s, NULL, &err);
 }
 
-static struct look *free_look(struct worker *w)
+static struct slot *free_slot(struct worker *w)
 {
-    for (int i = 0; i < w->n_looks; i++)
-        if (!w->looks[i].job)
-            return &w->looks[i];
+    for (int i = 0; i < w->n_slots; i++)
+        if (!w->slots[i].job)
+            return &w->slots[i];
     return NULL;
 }
 
 static bool is_idle(const struct worker *w)
 {
-    for (int i = 0; i < w->n_looks; i++)
-        if (w->looks[i].job)
+    for (int i = 0; i < w->n_slots; i++)
+        if (w->slots[i].job)
             return false;
     return true;
 }
@@ -353,10 +353,10 @@ static void turn(struct worker *w)
     struct vlm_reply reply = {0};
     struct err err = {0};
     int number, rc = vlm_batch_turn(w->batch, &number, &reply, &err);
-    for (int i = 0; rc != 0 && i < w->n_looks; i++) {
-        struct look *l = &w->looks[i];
-        if (l->job && l->number == number) {
-            on_answer(w, l, rc > 0 ? &reply : NULL, &err);
+    for (int i = 0; rc != 0 && i < w->n_slots; i++) {
+        struct slot *s = &w->slots[i];
+        if (s->job && s->number == number) {
+            on_answer(w, s, rc > 0 ? &reply : NULL, &err);
             return;
         }
     }
@@ -366,11 +366,11 @@ static void work(void *user)
 {
     struct worker *w = user;
     for (;;) {
-        struct look *l;
+        struct slot *s;
         struct job *j;
-        while ((l = free_look(w)) &&
+        while ((s = free_slot(w)) &&
                (j = is_idle(w) ? mailbox_wait(w->in, -1) : mailbox_take(w->in)))
-            begin(w, l, j);
+            begin(w, s, j);
         if (is_idle(w))
             return; /* the mailbox is closed */
         turn(w);
@@ -382,10 +382,10 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, int n_toget
 {
     struct worker *w = mem_zalloc(sizeof *w);
     struct vlm_info info;
-    w->n_looks = CLAMP(n_together ? n_together : WORKER_TOGETHER, 1, WORKER_TOGETHER_MAX);
+    w->n_slots = CLAMP(n_together ? n_together : WORKER_TOGETHER, 1, WORKER_TOGETHER_MAX);
     int rc = vlm_open(model_dir, vo, &w->model, err);
     if (rc == 0)
-        rc = vlm_batch_new(w->model, w->n_looks, 0, &w->batch, err);
+        rc = vlm_batch_new(w->model, w->n_slots, 0, &w->batch, err);
     if (rc < 0) {
         vlm_close(w->model);
         free(w);
@@ -403,8 +403,8 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, int n_toget
 /* job 0: every one. */
 static void cancel_running(struct worker *w, uint64_t job)
 {
-    for (int i = 0; i < w->n_looks; i++) {
-        uint64_t running = atomic_load(&w->looks[i].running);
+    for (int i = 0; i < w->n_slots; i++) {
+        uint64_t running = atomic_load(&w->slots[i].running);
         if (running && (!job || running >> 32 == (job & UINT32_MAX)))
             vlm_batch_cancel(w->batch, (int)(running & INT32_MAX));
     }

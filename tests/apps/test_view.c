@@ -125,13 +125,29 @@ static void the_vote_says_where(void **state)
     assert_non_null(strstr(json_string_value(json_object_get(j, "describe")),
                            "(3 of 4 looks agree)"));
     json_decref(j);
+    assert_string_equal(d.verdict, "allow");
+    stop();
+}
+
+static void a_policy_sees_how_many_agree(void **state)
+{
+    driver_focus(&d, &low);
+    struct rect part = shown(json_object());
+    struct news n = {.text = (char *)(uintptr_t)"{\"action\": \"click\", \"start_point\": [3, 4]}",
+                     .image_w = part.w,
+                     .image_h = part.h,
+                     .tally = {.n_agree = 2, .n_looks = 5, .at = {{part.x + 3, part.y + 4}}}};
+    driver_news(&d, &n);
+    assert_string_equal(d.verdict, "deny");
+    assert_string_equal(d.rule, "unsure");
     stop();
 }
 
 static int open_desk(void **state)
 {
     driver_desk(&d, 1280, 800);
-    driver_agent(&d, "default: allow\n", 0, 0);
+    driver_agent(&d, "default: allow\nrules:\n- {name: unsure, match: {agree_below: 60}, "
+                     "verdict: deny}\n", 0, 0);
     driver_run(&d, (const char *const[]){"xterm", "-T", "Low window", "-geometry", "30x8+40+500",
                                          "-e", "cat", NULL});
     low = driver_window(&d, "Low window");
@@ -155,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_window_can_be_named),
         cmocka_unit_test(a_point_in_the_part_is_a_pixel_of_the_screen),
         cmocka_unit_test(the_vote_says_where),
+        cmocka_unit_test(a_policy_sees_how_many_agree),
     };
     if (!driver_has_programs("xterm"))
         return 77;
