@@ -38,6 +38,14 @@ json_t *agent_rect_json(struct rect r)
     return json_pack("{s:i, s:i, s:i, s:i}", "x", r.x, "y", r.y, "w", r.w, "h", r.h);
 }
 
+void agent_add_tally(const struct tally *t, json_t *j)
+{
+    if (t->n_looks <= 1)
+        return;
+    json_object_set_new(j, "looks", json_integer(t->n_looks));
+    json_object_set_new(j, "agree", json_integer(t->n_agree));
+}
+
 json_t *agent_state(const struct agent *a)
 {
     const struct task *t = &a->task;

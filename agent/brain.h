@@ -218,6 +218,8 @@ void agent_notice(struct agent *a, const char *level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void agent_display_lost(struct agent *a, const char *why);
 json_t *agent_rect_json(struct rect r);
+/* "looks" and "agree", if it looked more than once */
+void agent_add_tally(const struct tally *t, json_t *j);
 
 /* request.c */
 /* The adapter that a request names (NULL: none), which is loaded, and its scale (0: 1). */

@@ -291,16 +291,12 @@ static void ground_answer(const struct request *r, const struct query *q, const 
     struct err err = {0};
     struct place place = {n->image_w, n->image_h, n->screen};
     int rc = action_parse_box(n->text, strlen(n->text), n->image_w, n->image_h, &point, box, &err);
-    /* the far corner is exclusive and may lie on the border */
-    struct model_pt a = {box[0], box[1]},
-                    b = {MAX(box[0], box[2] - 1), MAX(box[1], box[3] - 1)};
     if (rc == 0 && n->tally.n_agree && !n->zoomed) {
         at = n->tally.at[0];
         lo = n->tally.at[1];
         hi = n->tally.at[2];
-    } else if (rc == 0 && (rc = place_to_screen(&place, point, &at, &err)) == 0 &&
-               (rc = place_to_screen(&place, a, &lo, &err)) == 0) {
-        rc = place_to_screen(&place, b, &hi, &err);
+    } else if (rc == 0 && (rc = place_to_screen(&place, point, &at, &err)) == 0) {
+        rc = place_box(&place, box, &lo, &hi, &err);
     }
     if (rc < 0) {
         say_error(r, CODE_FAILED, err.text);
@@ -309,10 +305,7 @@ static void ground_answer(const struct request *r, const struct query *q, const 
     json_t *j = json_pack("{s:i, s:i, s:[i,i,i,i], s:o, s:s, s:b}", "x", at.x, "y", at.y, "box",
                           lo.x, lo.y, hi.x + 1, hi.y + 1, "text", text_json(n->text), "url", q->url,
                           "zoomed", (int)n->zoomed);
-    if (n->tally.n_looks > 1) {
-        json_object_set_new(j, "looks", json_integer(n->tally.n_looks));
-        json_object_set_new(j, "agree", json_integer(n->tally.n_agree));
-    }
+    agent_add_tally(&n->tally, j);
     say(r, j);
 }
 

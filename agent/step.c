@@ -166,10 +166,7 @@ static void add_action(const struct step *s, json_t *j)
     json_object_set_new(j, "why", text_json(act->why));
     json_object_set_new(j, "point", point_json(act->has_start, act->start_px));
     json_object_set_new(j, "end", point_json(act->has_end, act->end_px));
-    if (s->tally.n_looks > 1) {
-        json_object_set_new(j, "looks", json_integer(s->tally.n_looks));
-        json_object_set_new(j, "agree", json_integer(s->tally.n_agree));
-    }
+    agent_add_tally(&s->tally, j);
 }
 
 json_t *step_action_json(struct agent *a)

@@ -23,6 +23,7 @@ static int move(const struct frame *f, int dx, int dy, struct frame *ret)
     int rc = frame_alloc(ret, f->w, f->h);
     if (rc < 0)
         return rc;
+    ret->taken_us = f->taken_us;
     size_t stride = (size_t)f->w * 3;
     for (int y = 0; y < f->h; y++) {
         const uint8_t *from = f->rgb + (size_t)CLAMP(y + dy, 0, f->h - 1) * stride;
@@ -36,17 +37,13 @@ static int move(const struct frame *f, int dx, int dy, struct frame *ret)
 
 int vote_frame(const struct frame *f, int i, struct frame *ret, struct err *err)
 {
-    int percent = looks[i].percent, rc = 0;
-    if (f->w != f->screen.w || f->h != f->screen.h)
-        return err_set(err, -ENOTSUP, "the picture of %d x %d shows %d x %d pixels of the screen",
-                       f->w, f->h, f->screen.w, f->screen.h);
+    int percent = looks[i].percent, rc = place_check_pixels(f, err);
+    if (rc < 0)
+        return rc;
     if (percent != 100)
         return resize_bicubic(f, (int)((int64_t)f->w * percent / 100),
                               (int)((int64_t)f->h * percent / 100), ret, err);
-    if (looks[i].dx || looks[i].dy)
-        rc = move(f, looks[i].dx, looks[i].dy, ret);
-    else
-        frame_dup(ret, f);
+    rc = move(f, looks[i].dx, looks[i].dy, ret);
     return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", f->w, f->h) : 0;
 }
 
@@ -54,8 +51,7 @@ static bool place_inside(const struct place *place, struct model_pt p, struct re
                          struct screen_pt *ret)
 {
     struct err none = {0};
-    return place_to_screen(place, p, ret, &none) == 0 && ret->x >= inside.x && ret->y >= inside.y &&
-           ret->x < inside.x + inside.w && ret->y < inside.y + inside.h;
+    return place_to_screen(place, p, ret, &none) == 0 && rect_has(inside, *ret);
 }
 
 static void read_action(const char *text, size_t n, const struct place *place, struct rect inside,
@@ -84,13 +80,14 @@ static void read_box(const char *text, size_t n, const struct place *place, stru
         ret->said = mem_strdup("nowhere");
     if (rc < 0)
         return;
-    /* the far corner is exclusive and may lie on the border */
-    struct model_pt first = {box[0], box[1]};
-    struct model_pt last = {MAX(box[0], box[2] - 1), MAX(box[1], box[3] - 1)};
     if (place_inside(place, middle, inside, &ret->at[0]) &&
-        place_to_screen(place, first, &ret->at[1], &none) == 0 &&
-        place_to_screen(place, last, &ret->at[2], &none) == 0)
+        place_box(place, box, &ret->at[1], &ret->at[2], &none) == 0)
         ret->said = mem_strdup("there");
+}
+
+int vote_looks(int asked, int by_checkpoint)
+{
+    return CLAMP(asked ? asked : by_checkpoint, 1, VOTE_LOOKS_MAX);
 }
 
 void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,

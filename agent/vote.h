@@ -36,6 +36,8 @@ struct tally {
  * picture is not in the screen's own pixels. */
 int vote_frame(const struct frame *f, int i, struct frame *ret, struct err *err);
 
+/* How many looks vote at most: as asked, else (0) as the checkpoint says, else one. */
+int vote_looks(int asked, int by_checkpoint);
 /* Adds what the next look said of the picture that lies so; a point outside of `inside` makes it
  * nothing. is_box: a grounding answer, else an action. */
 void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,

@@ -205,10 +205,9 @@ static struct news *better(struct news *first, struct news *second)
     bool is_one = second->kind == NEWS_DONE && !second->cancelled &&
                   pointed_at(second, &at, &box_w, &box_h) == 0;
     struct news *kept = is_one ? second : first, *gone = is_one ? first : second;
-    struct tally first_tally = first->tally;
     add_timing(&kept->timing, &gone->timing);
     kept->zoomed = is_one;
-    kept->tally = first_tally;
+    kept->tally = first->tally;
     kept->cancelled |= gone->cancelled;
     news_free(gone);
     return kept;
@@ -216,7 +215,7 @@ static struct news *better(struct news *first, struct news *second)
 
 static int n_votes(const struct worker *w, const struct job *j)
 {
-    return j->kind == JOB_ASK ? 1 : CLAMP(j->n_looks ? j->n_looks : w->n_votes, 1, VOTE_LOOKS_MAX);
+    return j->kind == JOB_ASK ? 1 : vote_looks(j->n_looks, w->n_votes);
 }
 
 /* What most looks say becomes the answer; the others go. */
@@ -225,6 +224,8 @@ static void count_votes(struct slot *s)
     struct tally tally;
     vote_count(&s->vote, s->vote.n, &tally);
     struct news *kept = s->said[tally.look];
+    kept->first_w = s->said[0]->image_w;
+    kept->first_h = s->said[0]->image_h;
     for (int i = 0; i < s->vote.n; i++) {
         if (i == tally.look)
             continue;
@@ -246,10 +247,6 @@ static bool look_differently(struct worker *w, struct slot *s)
     struct tally tally;
     if (n_votes(w, j) == 1 || s->first)
         return false;
-    if (s->vote.n) {
-        n->first_w = s->said[0]->first_w;
-        n->first_h = s->said[0]->first_h;
-    }
     s->said[s->vote.n] = n;
     vote_add(&s->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
     if (!n->cancelled && !vote_count(&s->vote, n_votes(w, j), &tally) &&
@@ -392,7 +389,7 @@ int worker_open(const char *model_dir, const struct vlm_options *vo, int n_toget
         return rc;
     }
     vlm_info(w->model, &info);
-    w->n_votes = CLAMP(info.looks, 1, VOTE_LOOKS_MAX);
+    w->n_votes = info.looks;
     w->in = mailbox_new(NULL, NULL);
     w->out = mailbox_new(wake, user);
     w->thread = thread_start("inference", work, w);

@@ -6,6 +6,7 @@
 #include "agent/zoom.h"
 
 #include "base/mem.h"
+#include "vision/place.h"
 
 #include <errno.h>
 
@@ -22,9 +23,9 @@ int zoom_crop(const struct frame *f, struct screen_pt at, int box_w, int box_h, 
 {
     int x = at.x - f->screen.x, y = at.y - f->screen.y;
 
-    if (f->w != f->screen.w || f->h != f->screen.h)
-        return err_set(err, -ENOTSUP, "the picture of %d x %d shows %d x %d pixels of the screen",
-                       f->w, f->h, f->screen.w, f->screen.h);
+    int rc = place_check_pixels(f, err);
+    if (rc < 0)
+        return rc;
     if (x < 0 || y < 0 || x >= f->w || y >= f->h)
         return err_set(err, -ERANGE, "the point (%d, %d) is not on the picture", at.x, at.y);
     int w = MIN(f->w, MAX(MAX(f->w / 2, SIDE_MIN), 2 * CLAMP(box_w, 0, f->w)));
@@ -33,6 +34,6 @@ int zoom_crop(const struct frame *f, struct screen_pt at, int box_w, int box_h, 
         return err_set(err, -ENOTSUP, "the picture is too small for a second look");
     int x0 = span_begin(x, w, f->w), y0 = span_begin(y, h, f->h);
     struct rect part = {f->screen.x + x0, f->screen.y + y0, w, h};
-    int rc = frame_cut(f, part, ret);
+    rc = frame_cut(f, part, ret);
     return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", w, h) : 0;
 }

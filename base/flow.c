@@ -30,6 +30,12 @@ void frame_dup(struct frame *dst, const struct frame *src)
     }
 }
 
+bool rect_has(struct rect r, struct screen_pt p)
+{
+    return p.x >= r.x && p.y >= r.y && (int64_t)p.x < (int64_t)r.x + r.w &&
+           (int64_t)p.y < (int64_t)r.y + r.h;
+}
+
 int frame_cut(const struct frame *src, struct rect part, struct frame *ret)
 {
     struct frame f = {0};

@@ -35,6 +35,8 @@ struct frame {
     int64_t taken_us;   /* clock_now_us() */
 };
 void frame_done(struct frame *f);
+bool rect_has(struct rect r, struct screen_pt p);
+
 int frame_alloc(struct frame *f, int w, int h); /* 0 or -EINVAL when w or h is < 1 or > 32767 */
 void frame_dup(struct frame *dst, const struct frame *src);
 /* The pixels of `part`, a rectangle of the root window: -ERANGE when it is not wholly on the

@@ -171,7 +171,7 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
     struct place places[VOTE_LOOKS_MAX];
     struct vlm_info info;
     vlm_info(r->model, &info);
-    int n_looks = r->kind == EVAL_QUESTION ? 1 : r->n_looks ? r->n_looks : MAX(info.looks, 1);
+    int n_looks = r->kind == EVAL_QUESTION ? 1 : vote_looks(r->n_looks, info.looks);
     int n = 0, rc = 0;
     while (rc == 0) {
         AUTO(frame_done) struct frame f = {0};
@@ -197,13 +197,13 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
     return rc;
 }
 
-/* Where on the picture point i of the answer is: where most looks agree. */
-static bool placed(const struct seen *s, struct model_pt p, int i, struct screen_pt *ret)
+/* Where on the picture the answer's point is: where most looks agree. */
+static bool placed(const struct seen *s, struct model_pt p, struct screen_pt *ret)
 {
     struct err none = {0};
     if (!s->tally.n_agree)
         return place_to_screen(&s->answered, p, ret, &none) == 0;
-    *ret = s->tally.at[i];
+    *ret = s->tally.at[0];
     return true;
 }
 
@@ -239,7 +239,7 @@ static int judge_target(const struct eval_row *r, struct seen *s, struct eval_ve
     } else {
         points = action_parse_box(str_cstr(ret_said), ret_said->n, w, h, &point, box, &none) == 0;
     }
-    points = points && placed(s, point, 0, &at);
+    points = points && placed(s, point, &at);
     ret->right = json_is_null(bbox) ? !points : points && inside(b, at);
     return 0;
 }
@@ -304,7 +304,7 @@ static int judge_against(const struct eval_row *r, const struct seen *s, const s
         return err_set(err, -EINVAL, "row %zu: expect has no action", r->number);
     v.kind = a && strcmp(action_kind_name(a->kind), kind) == 0;
     if (bbox)
-        v.point = a && (a->has_start ? placed(s, a->start, 0, &at) && inside(b, at)
+        v.point = a && (a->has_start ? placed(s, a->start, &at) && inside(b, at)
                                      : json_is_true(json_object_get(expect, "focused")));
     if (text)
         v.text = a && str_eq(a->text, json_string_value(text));

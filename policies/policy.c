@@ -28,12 +28,6 @@ static bool re_matches(const struct policy *p, const struct rule *r, pcre2_code 
     return rc != PCRE2_ERROR_NOMATCH && r->verdict != VERDICT_ALLOW;
 }
 
-static bool inside(struct rect r, struct screen_pt p)
-{
-    return p.x >= r.x && p.y >= r.y && (int64_t)p.x < (int64_t)r.x + r.w &&
-           (int64_t)p.y < (int64_t)r.y + r.h;
-}
-
 static int count_characters(const char *s)
 {
     int n = 0;
@@ -72,8 +66,8 @@ static bool rule_matches(const struct policy *p, const struct rule *r, const str
     if (r->agree_below >= 0 && 100 * c->n_agree >= r->agree_below * c->n_looks)
         return false;
     if (r->has_region) {
-        bool start = a->has_start && inside(r->region, a->start_px);
-        bool end = a->has_end && inside(r->region, a->end_px);
+        bool start = a->has_start && rect_has(r->region, a->start_px);
+        bool end = a->has_end && rect_has(r->region, a->end_px);
         /* a drag is allowed by a region only as a whole, and stopped by either end */
         if (r->verdict == VERDICT_ALLOW ? !start || (a->has_end && !end) : !start && !end)
             return false;

@@ -70,6 +70,24 @@ int place_to_model(const struct place *p, struct screen_pt s, struct model_pt *r
     return 0;
 }
 
+int place_box(const struct place *p, const float box[4], struct screen_pt *ret_first,
+              struct screen_pt *ret_last, struct err *err)
+{
+    /* the far corner may lie on the border */
+    struct model_pt first = {box[0], box[1]},
+                    last = {MAX(box[0], box[2] - 1), MAX(box[1], box[3] - 1)};
+    int rc = place_to_screen(p, first, ret_first, err);
+    return rc < 0 ? rc : place_to_screen(p, last, ret_last, err);
+}
+
+int place_check_pixels(const struct frame *f, struct err *err)
+{
+    if (f->w == f->screen.w && f->h == f->screen.h)
+        return 0;
+    return err_set(err, -ENOTSUP, "the picture of %d x %d shows %d x %d pixels of the screen",
+                   f->w, f->h, f->screen.w, f->screen.h);
+}
+
 struct rect place_grow(struct rect r, int min_w, int min_h, struct rect inside)
 {
     int w = MIN(MAX(r.w, min_w), inside.w), h = MIN(MAX(r.h, min_h), inside.h);

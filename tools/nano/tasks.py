@@ -200,12 +200,15 @@ def verb(r, e):
     return r.choice(['click', 'click', 'press', 'click on', 'select', 'choose'] + VERBS.get(e['kind'], []))
 
 
+def if_absent(s, label):
+    """The label if the screen does not have it, else None."""
+    there = ' '.join([t.lower() for t in s.texts] + [e['label'].lower() for e in s.el])
+    return label if label.lower() not in there else None
+
+
 def missing(s):
     """A label that the screen does not have, or None."""
-    r = s.r
-    l = r.choice([form_label, phrase, phrase])(r)
-    there = ' '.join([t.lower() for t in s.texts] + [e['label'].lower() for e in s.el])
-    return l if l.lower() not in there else None
+    return if_absent(s, s.r.choice([form_label, phrase, phrase])(s.r))
 
 
 def quoted(r, t, p=0.15):
@@ -544,9 +547,7 @@ def mistaken(s, label):
     elif len(words[i]) > 3:
         j = r.randrange(1, len(words[i]))
         words[i] = words[i][:j] + phrase(r).split()[0].lower()[: r.randint(2, 6)]
-    l = ' '.join(words)
-    there = ' '.join([t.lower() for t in s.texts] + [e['label'].lower() for e in s.el])
-    return l if l.lower() not in there else None
+    return if_absent(s, ' '.join(words))
 
 
 def decide(s, n):

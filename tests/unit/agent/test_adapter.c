@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "tests/unit/agent/answer.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -34,17 +35,7 @@ static uint64_t submit(struct worker *w, const char *lora, float scale, int max_
 
 static struct news *ask(struct worker *w, const char *lora, float scale)
 {
-    int64_t until = clock_now_us() + 60000000;
-    uint64_t id = submit(w, lora, scale, 20);
-    for (;;) {
-        struct news *n = worker_news(w);
-        assert_true(clock_now_us() < until);
-        if (n && n->kind != NEWS_TEXT && n->job == id)
-            return n;
-        if (!n)
-            usleep(1000);
-        news_free(n);
-    }
+    return answer_of(w, submit(w, lora, scale, 20));
 }
 
 static struct worker *worker_with_two(int n_together)

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "tests/golden/screen.h"
+#include "tests/unit/agent/answer.h"
 
 /* Each pixel's colour is where it is on the screen. */
 static struct frame numbered(int w, int h, int x0, int y0)
@@ -154,25 +155,13 @@ static struct news *ask(struct worker *w, const struct frame *f, enum job_kind k
 {
     struct str text = {0};
     struct job j = {.kind = kind, .max_tokens = 256, .n_looks = n_looks};
-    int64_t until = clock_now_us() + 60000000;
     if (kind == JOB_STEP)
         prompt_agent("Click OK", "", &text);
     else
         prompt_ground("OK", &text);
     j.text = str_take(&text);
     frame_dup(&j.frame, f);
-    uint64_t id = worker_submit(w, &j);
-    for (;;) {
-        struct news *n = worker_news(w);
-        assert_true(clock_now_us() < until);
-        if (n && n->kind != NEWS_TEXT && n->job == id) {
-            if (n->kind != NEWS_DONE)
-                fail_msg("%s", n->text);
-            return n;
-        }
-        news_free(n);
-        usleep(n ? 0 : 1000);
-    }
+    return good_answer_of(w, worker_submit(w, &j));
 }
 
 static void the_worker_counts_what_each_look_says(void **state)

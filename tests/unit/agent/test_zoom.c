@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "tests/golden/screen.h"
+#include "tests/unit/agent/answer.h"
 #include "vision/patch.h"
 #include "vision/place.h"
 
@@ -160,20 +161,8 @@ static struct news *ground(struct worker *w, const struct frame *f, bool zoom)
     prompt_ground("OK", &text);
     struct job j = {.kind = JOB_GROUND, .max_tokens = 256, .n_looks = 1, .zoom = zoom,
                     .text = str_take(&text)};
-    int64_t until = clock_now_us() + 60000000;
     frame_dup(&j.frame, f);
-    uint64_t id = worker_submit(w, &j);
-    for (;;) {
-        struct news *n = worker_news(w);
-        assert_true(clock_now_us() < until);
-        if (n && n->kind != NEWS_TEXT && n->job == id) {
-            if (n->kind != NEWS_DONE)
-                fail_msg("%s", n->text);
-            return n;
-        }
-        news_free(n);
-        usleep(n ? 0 : 1000);
-    }
+    return good_answer_of(w, worker_submit(w, &j));
 }
 
 /* The second look is the first one of whoever sees the crop alone. */
