@@ -68,13 +68,17 @@ static void interval(const struct category *c, double *ret_low, double *ret_high
     *ret_high = c->n ? fmin(1, middle + half) : 1;
 }
 
-static void tell(struct eval *e, const struct eval_row *r, bool right, const struct str *said)
+static void tell(struct eval *e, const struct eval_row *r, const struct eval_verdict *v,
+                 const struct str *said)
 {
     AUTO(str_done) struct str line = {0};
     const char *asks = eval_row_asks(r);
-    str_printf(&line, "%s %zu \"", right ? "hit " : "miss", r->number);
+    str_printf(&line, "%s %zu \"", v->right ? "hit " : "miss", r->number);
     str_printable(&line, asks, strlen(asks), 200);
-    str_puts(&line, "\": ");
+    str_puts(&line, "\"");
+    if (v->points)
+        str_printf(&line, " at %d,%d", v->at.x, v->at.y);
+    str_puts(&line, ": ");
     str_printable(&line, str_cstr(said), said->n, 200);
     fprintf(e->out, "%s\n", line.s);
 }
@@ -109,7 +113,7 @@ static int one(struct eval *e, const struct eval_row *r, struct err *err)
     if (v.has_text)
         count(s, "its ", "text, exact", v.text);
     if (e->o->verbose)
-        tell(e, r, v.right, &said);
+        tell(e, r, &v, &said);
     return 0;
 }
 

@@ -30,6 +30,8 @@ struct seen {
     struct place place;    /* of the first look: what the prompt counts in */
     struct place answered; /* of the look whose words count */
     struct tally tally;    /* n_agree 0: no vote was held, or no answer could be used */
+    bool points;           /* the answer's point lies on the picture, there: */
+    struct screen_pt at;
 };
 
 const char *eval_kind_name(enum eval_kind k)
@@ -198,13 +200,13 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
 }
 
 /* Where on the picture the answer's point is: where most looks agree. */
-static bool placed(const struct seen *s, struct model_pt p, struct screen_pt *ret)
+static bool placed(struct seen *s, struct model_pt p)
 {
     struct err none = {0};
-    if (!s->tally.n_agree)
-        return place_to_screen(&s->answered, p, ret, &none) == 0;
-    *ret = s->tally.at[0];
-    return true;
+    s->points = s->tally.n_agree || place_to_screen(&s->answered, p, &s->at, &none) == 0;
+    if (s->tally.n_agree)
+        s->at = s->tally.at[0];
+    return s->points;
 }
 
 static int judge_target(const struct eval_row *r, struct seen *s, struct eval_verdict *ret,
@@ -214,7 +216,6 @@ static int judge_target(const struct eval_row *r, struct seen *s, struct eval_ve
     json_t *bbox = json_object_get(r->json, "bbox");
     AUTO(str_done) struct str prompt = {0};
     AUTO(action_done) struct action a = {0};
-    struct screen_pt at = {0};
     struct model_pt point = {0};
     struct err none = {0};
     double b[4] = {0};
@@ -239,8 +240,8 @@ static int judge_target(const struct eval_row *r, struct seen *s, struct eval_ve
     } else {
         points = action_parse_box(str_cstr(ret_said), ret_said->n, w, h, &point, box, &none) == 0;
     }
-    points = points && placed(s, point, &at);
-    ret->right = json_is_null(bbox) ? !points : points && inside(b, at);
+    points = points && placed(s, point);
+    ret->right = json_is_null(bbox) ? !points : points && inside(b, s->at);
     return 0;
 }
 
@@ -288,14 +289,13 @@ static bool same_keys(const struct action *a, const json_t *keys)
     return same;
 }
 
-static int judge_against(const struct eval_row *r, const struct seen *s, const struct action *a,
+static int judge_against(const struct eval_row *r, struct seen *s, const struct action *a,
                          const json_t *expect, struct eval_verdict *ret, struct err *err)
 {
     const char *kind = json_string_value(json_object_get(expect, "action"));
     json_t *text = json_object_get(expect, "text"), *keys = json_object_get(expect, "keys");
     json_t *bbox = json_object_get(expect, "bbox");
     struct eval_verdict v = {.is_step = true, .has_point = bbox, .has_text = text};
-    struct screen_pt at;
     double b[4];
     int rc = bbox ? read_box(r, bbox, b, err) : 0;
     if (rc < 0)
@@ -304,7 +304,7 @@ static int judge_against(const struct eval_row *r, const struct seen *s, const s
         return err_set(err, -EINVAL, "row %zu: expect has no action", r->number);
     v.kind = a && strcmp(action_kind_name(a->kind), kind) == 0;
     if (bbox)
-        v.point = a && (a->has_start ? placed(s, a->start, &at) && inside(b, at)
+        v.point = a && (a->has_start ? placed(s, a->start) && inside(b, s->at)
                                      : json_is_true(json_object_get(expect, "focused")));
     if (text)
         v.text = a && str_eq(a->text, json_string_value(text));
@@ -395,6 +395,8 @@ int eval_row_judge(const struct eval_row *r, struct eval_verdict *ret, struct st
     frame_done(&s.frame);
     v.n_looks = s.tally.n_looks;
     v.n_agree = s.tally.n_agree;
+    v.points = s.points;
+    v.at = s.at;
     if (rc == 0)
         *ret = v;
     return rc;

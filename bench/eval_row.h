@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "model/vlm.h"
+#include "vision/place.h"
 
 #include <jansson.h>
 
@@ -25,6 +26,8 @@ struct eval_verdict {
     bool right;
     bool is_step, kind, has_point, point, has_text, text;
     int n_looks, n_agree; /* of looks that voted; 0: it was one */
+    bool points;          /* the answer's point, where the row asks for one, is `at` */
+    struct screen_pt at;
 };
 
 const char *eval_kind_name(enum eval_kind k); /* "grounding prompt", ... */

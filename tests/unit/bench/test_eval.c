@@ -79,6 +79,30 @@ static void the_whole_picture_is_always_hit_and_a_corner_outside_never(void **st
     free(out);
 }
 
+/* A row about the picture, whose box is the pixel at x, y. */
+static bool is_hit(int x, int y, struct eval_options o, char **ret_out)
+{
+    struct err err = {0};
+    char rows[160];
+    snprintf(rows, sizeof rows,
+             "[{\"img_filename\": \"a.png\", \"instruction\": \"x\", \"bbox\": [%d, %d, 0, 0]}]", x,
+             y);
+    if (run(rows, &o, ret_out, &err) < 0)
+        fail_msg("%s", err.text);
+    return strncmp(*ret_out, "hit ", 4) == 0;
+}
+
+static void a_line_tells_the_point_that_is_judged(void **state)
+{
+    AUTO_FREE char *first = NULL, *there = NULL, *beside = NULL;
+    struct eval_options o = {.verbose = true};
+    int x = -1, y = -1;
+    is_hit(500, 500, o, &first);
+    assert_int_equal(sscanf(first, "miss 0 \"x\" at %d,%d: ", &x, &y), 2);
+    assert_true(is_hit(x, y, o, &there));
+    assert_false(is_hit(x + 1, y, o, &beside));
+}
+
 static void how_many_looks_agree_is_counted(void **state)
 {
     static const char rows[] = "[{\"img_filename\": \"a.png\", \"instruction\": \"click OK\","
@@ -210,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_picture_is_always_hit_and_a_corner_outside_never),
+        cmocka_unit_test(a_line_tells_the_point_that_is_judged),
         cmocka_unit_test(how_many_looks_agree_is_counted),
         cmocka_unit_test(a_bad_row_is_named),
         cmocka_unit_test(a_target_that_is_absent_is_right_when_nothing_is_pointed_at),
