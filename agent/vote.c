@@ -65,6 +65,7 @@ static void read_action(const char *text, size_t n, const struct place *place, s
         (a.has_end && !place_inside(place, a.end, inside, &ret->at[1])))
         return;
     a.start = a.end = (struct model_pt){0};
+    ret->gives_up = a.kind == ACTION_CALL_USER;
     action_json(&a, true, &said);
     ret->said = str_take(&said);
 }
@@ -76,7 +77,8 @@ static void read_box(const char *text, size_t n, const struct place *place, stru
     struct err none = {0};
     float box[4];
     int rc = action_parse_box(text, n, place->image_w, place->image_h, &middle, box, &none);
-    if (rc == -ENOENT)
+    ret->gives_up = rc == -ENOENT;
+    if (ret->gives_up)
         ret->said = mem_strdup("nowhere");
     if (rc < 0)
         return;
@@ -127,7 +129,8 @@ bool vote_count(const struct vote *v, int n_looks, struct tally *ret)
             }
             n++;
         }
-        if (n <= ret->n_agree)
+        bool finds = n >= 2 && !v->ballots[i].gives_up && v->ballots[ret->look].gives_up;
+        if (n < ret->n_agree || (n == ret->n_agree && !finds))
             continue;
         ret->look = i;
         ret->n_agree = n;

@@ -15,7 +15,8 @@
 
 /* What one look said: all of it but its points, and where on the screen these are. */
 struct ballot {
-    char *said; /* NULL: nothing that can be used */
+    char *said;    /* NULL: nothing that can be used */
+    bool gives_up; /* the target is not there */
     struct screen_pt at[3];
 };
 
@@ -42,7 +43,9 @@ int vote_looks(int asked, int by_checkpoint);
  * nothing. is_box: a grounding answer, else an action. */
 void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,
               struct rect inside);
-/* True when more than half of n_looks agree, or so many have been cast. */
+/* True when more than half of n_looks agree, or so many have been cast. What most say wins; of as
+ * many a place at which two or more have found the target before that it is not there (two that
+ * miss it seldom miss it in the same place), else what was said first. */
 bool vote_count(const struct vote *v, int n_looks, struct tally *ret);
 void vote_done(struct vote *v);
 

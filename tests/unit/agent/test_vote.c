@@ -101,6 +101,12 @@ static void most_looks_decide(void **state)
         {"nobody agrees: the first", {CLICK(10, 10), CLICK(90, 90), CLICK(170, 170)}, false, 3, 3,
          0, 1, 10, 10},
         {"no target is an answer too", {CLICK(10, 10), USER, USER}, false, 3, 3, 1, 2, 0, 0},
+        {"as many that find it and that do not",
+         {USER, CLICK(10, 10), USER, CLICK(90, 90), CLICK(12, 10)},
+         false, 5, 5, 1, 2, 11, 10},
+        {"more that do not", {USER, CLICK(10, 10), USER, CLICK(10, 10), USER}, false, 5, 5, 0, 3, 0,
+         0},
+        {"nobody finds it twice", {USER, CLICK(10, 10), CLICK(90, 90)}, false, 3, 3, 0, 1, 0, 0},
         {"another text is another answer", {INPUT("Adq"), INPUT("Ada"), INPUT("Ada")}, false, 3, 3,
          1, 2, 50, 60},
         {"the end of a drag counts", {DRAG(90), DRAG(200), DRAG(204)}, false, 3, 3, 1, 2, 9, 9},
@@ -110,6 +116,8 @@ static void most_looks_decide(void **state)
          1, 299, 10},
         {"boxes by their middles", {BOX(10, 10, 30, 20), BOX(0, 10, 40, 20)}, true, 3, 2, 0, 2, 20,
          15},
+        {"as many boxes as empty lists", {"[]", "[]", BOX(0, 10, 40, 20), BOX(0, 10, 40, 20)}, true, 4,
+         4, 2, 2, 20, 15},
         {"empty lists", {"[]", BOX(0, 10, 40, 20), "[]"}, true, 3, 3, 0, 2, 0, 0},
     };
     struct place place = {300, 200, {0, 0, 300, 200}};
