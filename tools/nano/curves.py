@@ -19,6 +19,8 @@ CURVES = [
     (('read',), 'read-aloud', (0, 150, 160)),
     (('nowhere3',), 'nothing matches', (150, 110, 60)),
     (('decided',), 'kind, yes or no', (240, 90, 180)),
+    (('kinds',), 'controls in patches', (110, 190, 60)),
+    (('spots',), 'controls in tokens', (90, 90, 90)),
 ]
 LEFT, TOP, RIGHT, BOTTOM = 40, 20, 630, 350
 

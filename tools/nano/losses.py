@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from pack import (
     IMG,
     INSIDE,
+    N_KINDS,
     NEXT,
     NOWHERE,
     PRE,
@@ -48,6 +49,34 @@ def chars(m, aux, want):
     return loss, right(score, want)[want > 0].mean()
 
 
+def kinds(m, aux, want):
+    """The kind of control at every patch, read from the vision tower's patches."""
+    feat, pos, ok = aux
+    n, keep = feat.shape[0], ok.flatten()
+    rc = pos.long().flatten(1)[:, keep]
+    want = want[:, rc[0], rc[1]].reshape(-1)
+    score = m.kinds(feat.reshape(n, -1, feat.shape[-1])[:, keep]).reshape(-1, N_KINDS).float()
+    w = torch.where(want > 0, 1.0, 0.3)
+    loss = (F.cross_entropy(score, want, reduction='none') * w).sum() / w.sum()
+    return loss, right(score, want)[want > 0].mean()
+
+
+def spots(m, state, points):
+    """Which cells have a control's point, of what kind, and where in the cell it is, read from the visual tokens."""
+    n, cells, _ = state.shape
+    score = m.spot(unit(state)).float()
+    i, cell, kind, x, y = points.unbind(1)
+    want = torch.zeros(n, cells, dtype=torch.long)
+    want[i, cell] = kind
+    w = torch.where(want > 0, 1.0, 0.2)
+    which = score[..., :N_KINDS]
+    loss = (F.cross_entropy(which.transpose(1, 2), want, reduction='none') * w).sum() / w.sum()
+    at = score[i, cell, N_KINDS:].view(-1, 2, 28)
+    xy = torch.stack((x, y), 1)
+    loss = loss + F.cross_entropy(at.transpose(1, 2), xy)
+    return loss, right(which, want)[want > 0].mean(), right(at, xy).mean()
+
+
 def unit(z):
     return F.rms_norm(z.float(), z.shape[-1:])
 
@@ -62,6 +91,14 @@ def place(head, state, row, col):
 def page(m, img, want):
     """Reading alone."""
     return chars(m, m.visual(img)[1], want)
+
+
+def sight(m, img, printed, controls):
+    """The vision tower alone: reading, and telling controls apart."""
+    aux, measure = m.visual(img)[1], {}
+    loss, measure['chars'] = chars(m, aux, printed)
+    l, measure['kinds'] = kinds(m, aux, controls)
+    return loss + 0.2 * l, measure
 
 
 def scores(q, k, i):
@@ -134,6 +171,8 @@ def whole(m, b, still=False):
     if not still:
         l, measure['chars'] = chars(m, aux, b['chars'])
         loss = loss + 0.5 * l
+        l, measure['kinds'] = kinds(m, aux, b['kinds'])
+        loss = loss + 0.3 * l
     first, cells, wide = len(PRE), int(im[0].sum()), b['img'].shape[-1] // 28
     r, c = (b['pos'][1][im] - first).long(), (b['pos'][2][im] - first).long()
     l, measure['place'] = place(m.posh, h2[im], r, c)
@@ -144,6 +183,9 @@ def whole(m, b, still=False):
     def visual(z):
         return z[im].view(n, -1, z.shape[-1])
 
+    if len(b['points']):
+        l, measure['spots'], measure['offset'] = spots(m, visual(h4), b['points'])
+        loss = loss + 0.4 * l
     if len(b['look']):
         lp = F.log_softmax(attend(*HEAD_BOX, b['look']), -1)[:, first : first + cells]
         loss = loss - 0.5 * (b['look_spot'] * lp).sum(-1).mean()

@@ -17,6 +17,7 @@ class C:
     vd, vl, vh, vff, full = 192, 6, 3, 512, (2, 5)
     d, l, h, kv, hd, ff, vocab = 256, 6, 4, 2, 64, 704, 1024
     theta, mrope = 10000.0, (8, 12, 12)
+    kinds = 22  # of controls, in the losses
 
 
 class RMS(nn.Module):
@@ -264,7 +265,7 @@ def half_precision():
 
 
 # the parameters that only training has
-AUX = ('ocr.', 'posh.', 'pq.', 'pk.', 'tq.', 'tk.', 'cq.', 'ck.', 'rd.', 'place4.', 'place5.')
+AUX = tuple(n + '.' for n in 'ocr posh pq pk tq tk cq ck rd place4 place5 kinds spot'.split())
 
 
 class Nano(nn.Module):
@@ -281,6 +282,8 @@ class Nano(nn.Module):
         self.rd = nn.Linear(c.d, c.d)
         self.place4 = nn.Linear(c.d, 128)
         self.place5 = nn.Linear(c.d, 128)
+        self.kinds = nn.Linear(c.vd, c.kinds)
+        self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
         for n, p in self.named_parameters():
             if p.dim() >= 2:
                 nn.init.normal_(p, std=0.02 if 'embed' in n else 1 / math.sqrt(p[0].numel()))

@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 import gen_drawn
+import model
 import screens
 import tasks
 import words
@@ -59,6 +60,14 @@ WAYS = dict(
 )
 # the cell of what is not there
 NOWHERE = -1
+# kinds of control, for the losses that ask what is where; 0 is none, the last is any other
+KINDS = (
+    'button field item menu tab column checkbox link radio switch slider close maximize minimize icon'.split()
+    + ['combo box', 'text area', 'number field', 'scroll bar', 'progress bar']
+)
+KIND = {k: i for i, k in enumerate(KINDS, 1)}
+N_KINDS = model.C.kinds
+assert N_KINDS == len(KINDS) + 2
 
 Point = namedtuple('Point', 'token box')
 Tokens = namedtuple('Tokens', 'ids offsets')
@@ -323,7 +332,7 @@ def closing(ids, bracket):
     return next((j for j in range(bracket + 1, len(ids)) if ']' in T.decode([ids[j]])), len(ids) - 1)
 
 
-KINDS = 'checkbox menu radio button item link tab column switch'.split() + tasks.UNNAMED
+IMAGINED = 'checkbox menu radio button item link tab column switch'.split() + tasks.UNNAMED
 
 
 class Blind:
@@ -362,7 +371,7 @@ class Blind:
         self.form = [dict(kind='field', label=t, box=somewhere(), value='') for t in labels]
         buttons = ['OK', 'Cancel'] if r.random() < 0.6 else r.sample(words.BUTTONS, 2)
         self.el = self.form + [dict(kind='button', label=b, box=somewhere('button')) for b in buttons]
-        for kind in r.sample(KINDS, 3):
+        for kind in r.sample(IMAGINED, 3):
             for _ in range(r.choice([1, 1, 2, 3, 5])):
                 unnamed = kind in tasks.UNNAMED and r.random() < 0.6
                 self.el.append(dict(kind=kind, label='' if unnamed else words.phrase(r), box=somewhere(kind)))
@@ -399,15 +408,20 @@ def pack_screen(scr, other=0.03):
     p = Pack(scr, head)
     els = [e for e in tasks.usable(scr) if e['label']]
     r.shuffle(els)
-    if head in ('locate', 'ask'):
-        for t in (tasks.locate if head == 'locate' else tasks.ask)(scr, 5):
+    if head == 'ask':
+        for t in tasks.ask(scr, 5):
+            p.add(t.goal + tasks.TURN, t.answer + '<|im_end|>', t.el, True, t.labels)
+    elif head == 'locate':
+        for t in tasks.locate(scr, 4):
             p.add(t.goal + tasks.TURN, t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
+        for t in tasks.decide(scr, 4, True):
+            p.add(t.goal + tasks.TURN, t.answer, t.el, True, t.labels)
     else:
         for _ in range(2):
             t = tasks.agent(scr)
             if t:
                 p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
-        for t in tasks.decide(scr, 4):
+        for t in tasks.decide(scr, 4, False):
             p.add(agent_user(t), t.answer, t.el, True, t.labels)
     for i, e in enumerate(els[:11]):
         name = f'{e["kind"]} "{e["label"]}"'
@@ -450,6 +464,38 @@ def printed(scr):
         if 0 <= i < m.shape[0] and 0 <= j < m.shape[1]:
             m[i, j, int(x % 14 >= 7)] = c
     return m
+
+
+def controls(scr):
+    """What is where: the kind of control in the middle of every 14 px patch, the smallest that has it; for every cell with a
+    control's point (cell, kind, x and y of the point in the cell)."""
+    gh, gw = scr.h // 28, scr.w // 28
+    left, top = getattr(scr, 'part', (0, 0))[:2]
+    m, points = torch.zeros(gh * 2, gw * 2, dtype=torch.long), {}
+
+    def size(e):
+        b = e['box']
+        return (b[2] - b[0]) * (b[3] - b[1])
+
+    for e in sorted(scr.el, key=size, reverse=True):
+        b = [v - 28 * d for v, d in zip(e['box'], (left, top) * 2)]
+        kind = KIND.get(e['kind'], N_KINDS - 1)
+        i, j = ([int(max(v, 0) + 6) // 14 for v in q] for q in ((b[1], b[3]), (b[0], b[2])))
+        m[i[0] : i[1], j[0] : j[1]] = kind
+        x, y = tasks.center(b)
+        if 0 <= x < scr.w and 0 <= y < scr.h:
+            points[y // 28 * gw + x // 28] = kind, x % 28, y % 28
+    return m, [(c, *v) for c, v in points.items()]
+
+
+def seen(seed, w, h, n, real):
+    """What the vision tower alone learns from: pictures, their characters and their controls."""
+    all_of = [screens.Collage(w, h, (seed * 7919 + i) * 1009, real) for i in range(n)]
+    return (
+        torch.stack([norm(s.img) for s in all_of]),
+        torch.stack([printed(s) for s in all_of]),
+        torch.stack([controls(s)[0] for s in all_of]),
+    )
 
 
 def masks(packs):
@@ -500,6 +546,9 @@ def collate(packs):
     b['blocks'] = blocks(packs, b['mask'])
     b['img'] = torch.stack([norm(p.scr.img) for p in packs])
     b['chars'] = torch.stack([printed(p.scr) for p in packs])
+    found = [controls(p.scr) for p in packs]
+    b['kinds'] = torch.stack([m for m, _ in found])
+    b['points'] = torch.tensor([(i, *q) for i, (_, points) in enumerate(found) for q in points])
 
     def rows(of):
         """[batch index, ...] of all packs' records"""

@@ -205,3 +205,41 @@ class Composite:
             b = e['box']
             e['box'] = tuple(int(round(v)) for v in (b[0] * fx, b[1] * fy, b[2] * fx, b[3] * fy))
         self.words = [(t, [u * fx for u in xs], y * fy) for t, xs, y in self.words]
+
+
+class Collage:
+    """Words of many windows, cut out with what is around them: more to read than any screen has."""
+
+    def __init__(self, w, h, seed, real):
+        r = self.r = random.Random(seed)
+        self.w, self.h, self.el, self.chars = w, h, [], []
+        self.img = Image.new('RGB', (w, h), tuple(r.randint(0, 255) for _ in range(3)))
+        x = y = tall = 0
+        while y < h:
+            im, d = real.get(r)
+            im, d = scaled(r, im, d, 2 * d['w'], 2 * d['h'])
+            im = colours(r, im)
+            for text, xs, my in r.sample(d['words'], min(len(d['words']), 16)):
+                part = [min(xs) - r.randint(8, 20), my - r.randint(11, 20), max(xs) + r.randint(8, 20)]
+                part = [int(v) for v in clip((*part, my + r.randint(11, 20)), d['w'], d['h'])]
+                if min(part[2] - part[0], part[3] - part[1]) < 16:
+                    continue
+                if x + part[2] - part[0] > w:
+                    x, y, tall = 0, y + tall, 0
+                self.add(im, d, part, x, y)
+                x, tall = x + part[2] - part[0], max(tall, part[3] - part[1])
+
+    def add(self, im, d, part, x, y):
+        self.img.paste(im.crop(part), (x, y))
+        dx, dy = x - part[0], y - part[1]
+        for t, xs, my in d['words']:
+            if part[1] + 5 <= my <= part[3] - 5:
+                seen = [(u, c) for u, c in zip(xs, t) if part[0] + 3 <= u <= part[2] - 3 and c != ' ']
+                self.chars += [(u + dx, my + dy, gen_drawn.CH.get(c, 0)) for u, c in seen]
+        for e in d['el']:
+            a, b, p, q = e['box']
+            c = max(a, part[0]), max(b, part[1]), min(p, part[2]), min(q, part[3])
+            if c[0] < c[2] and c[1] < c[3] and (c[2] - c[0]) * (c[3] - c[1]) > 0.6 * (p - a) * (q - b):
+                box = clip((c[0] + dx, c[1] + dy, c[2] + dx, c[3] + dy), self.w, self.h)
+                if box[0] < box[2] and box[1] < box[3]:
+                    self.el.append(dict(e, box=box))

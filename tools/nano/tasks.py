@@ -550,23 +550,32 @@ def mistaken(s, label):
     return if_absent(s, ' '.join(words))
 
 
-def decide(s, n):
-    """Tasks of one step whose answer ends with the line of thought: what the target is, or that it is not there."""
+def decide(s, n, locating):
+    """Tasks of one step, in the agent's or the grounding prompt, whose answer ends with the line of thought, before any
+    point: what the target is, how it is found, or that it is not there."""
     r, out = s.r, []
     els = [e for e in usable(s) if e['label'].strip()]
     for e in r.sample(els, min(n, len(els))):
-        op = single(s, e)
-        goal, label = cap(r, op.say), e['label']
-        if op.via or op.think != named(e):
-            continue
-        if r.random() < 0.4 and goal.count(label) == 1:
+        goal, near = command(s, e) if locating else spelt(s, e)
+        goal, label, end = goal.replace('"', "'") if locating else goal, e['label'], LEND if locating else ''
+        think, via = (near.think, near.via) if near else (named(e), ())
+        if think == named(e) and r.random() < 0.4 and goal.count(label) == 1:
             l = missing(s) if r.random() < 0.6 else mistaken(s, label)
             if l:
                 said = f'<think>\nnot found "{l}"\n</think>'
-                out.append(Task(goal.replace(label, l), 'None', said, None, [Label(l, None, False)]))
+                out.append(Task(goal.replace(label, l) + end, 'None', said, None, [Label(l, None, False)]))
                 continue
-        out.append(Task(goal, 'None', f'<think>\n{op.think}\n</think>', e, labels_in(s, goal)))
+        head, point, _ = think.partition(' [')
+        seen = via[0] if via and '"' in head else e
+        said = '<think>\n' + head + ('' if point else '\n</think>')
+        out.append(Task(goal + end, 'None', said, seen, labels_in(s, goal)))
     return out
+
+
+def spelt(s, e):
+    """What a user says to have a control used, and how it is found."""
+    op = single(s, e)
+    return cap(s.r, op.say), Near(op.say, op.think, op.via)
 
 
 def command(s, e):
@@ -578,8 +587,7 @@ def command(s, e):
     if near:
         return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near.say, near
     if not label or r.random() < 0.45:
-        op = single(s, e)
-        return cap(r, op.say), Near(op.say, op.think, op.via)
+        return spelt(s, e)
     name = spoken(r, e)
     if e.get('icon') and r.random() < 0.7:
         name = 'icon'

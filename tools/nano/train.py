@@ -50,6 +50,9 @@ def options():
         '--still', type=float, default=0.0, help='share of steps that leave the vision tower as it is'
     )
     a.add_argument('--page', type=float, default=0.03, help='share of steps that only read pages')
+    a.add_argument(
+        '--sight', type=float, default=0.0, help='share of steps for the vision tower alone, on windows'
+    )
     a.add_argument('--blind', type=float, default=0.4, help='share of steps without a picture')
     a.add_argument('--share', type=float, default=0.95, help='of real windows among the screens')
     a.add_argument('--forms', type=float, default=0.75, help='of forms among the real windows')
@@ -176,6 +179,9 @@ def worker(rank, a):
                 img = torch.stack([pack.norm(s.img) for s in ss])
                 loss, ok = losses.page(m, img, torch.stack([pack.printed(s) for s in ss]))
                 measures.add('page_', dict(chars=ok))
+            elif u < a.page + a.sight and real:
+                loss, got = losses.sight(m, *pack.seen(seed, w, h, pictures, real))
+                measures.add('see_', got)
             else:
                 blind = u > 1 - a.blind and whole is not None
                 kind = 'blind' if blind else 'screens'
