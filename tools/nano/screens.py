@@ -219,7 +219,8 @@ class Collage:
             im, d = real.get(r)
             im, d = scaled(r, im, d, 2 * d['w'], 2 * d['h'])
             im = colours(r, im)
-            for text, xs, my in r.sample(d['words'], min(len(d['words']), 16)):
+            words = [q for q in d['words'] if q[1]]
+            for _, xs, my in r.sample(words, min(len(words), 16)):
                 part = [min(xs) - r.randint(8, 20), my - r.randint(11, 20), max(xs) + r.randint(8, 20)]
                 part = [int(v) for v in clip((*part, my + r.randint(11, 20)), d['w'], d['h'])]
                 if min(part[2] - part[0], part[3] - part[1]) < 16:
