@@ -3,9 +3,9 @@
 #define DESKHAND_BENCH_EVAL_ROW_H
 
 #include "base/err.h"
+#include "base/flow.h"
 #include "base/str.h"
 #include "model/vlm.h"
-#include "vision/place.h"
 
 #include <jansson.h>
 

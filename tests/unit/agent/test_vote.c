@@ -116,8 +116,9 @@ static void most_looks_decide(void **state)
          1, 299, 10},
         {"boxes by their middles", {BOX(10, 10, 30, 20), BOX(0, 10, 40, 20)}, true, 3, 2, 0, 2, 20,
          15},
-        {"as many boxes as empty lists", {"[]", "[]", BOX(0, 10, 40, 20), BOX(0, 10, 40, 20)}, true, 4,
-         4, 2, 2, 20, 15},
+        {"as many boxes as empty lists",
+         {"[]", "[]", BOX(0, 10, 40, 20), BOX(0, 10, 40, 20)},
+         true, 4, 4, 2, 2, 20, 15},
         {"empty lists", {"[]", BOX(0, 10, 40, 20), "[]"}, true, 3, 3, 0, 2, 0, 0},
     };
     struct place place = {300, 200, {0, 0, 300, 200}};
