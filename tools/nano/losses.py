@@ -37,28 +37,31 @@ def right(score, want):
     return (score.argmax(-1) == want).float()
 
 
-def chars(m, aux, want):
-    """Characters per half patch, read from the vision tower's patches."""
+def weighted(score, want, w):
+    """Cross entropy of [..., classes], each worth w."""
+    loss = F.cross_entropy(score.flatten(0, -2), want.flatten(), reduction='none')
+    return (loss * w.flatten()).sum() / w.sum()
+
+
+def patches(head, classes, aux, want, nothing):
+    """What the vision tower's patches show, read by a head; 0 is nothing, which is worth less."""
     feat, pos, ok = aux
     n, keep = feat.shape[0], ok.flatten()
     rc = pos.long().flatten(1)[:, keep]
     want = want[:, rc[0], rc[1]].reshape(-1)
-    score = m.ocr(feat.reshape(n, -1, feat.shape[-1])[:, keep]).reshape(-1, 96).float()
-    w = torch.where(want > 0, 1.0, 0.15)
-    loss = (F.cross_entropy(score, want, reduction='none') * w).sum() / w.sum()
+    score = head(feat.reshape(n, -1, feat.shape[-1])[:, keep]).reshape(-1, classes).float()
+    loss = weighted(score, want, torch.where(want > 0, 1.0, nothing))
     return loss, right(score, want)[want > 0].mean()
+
+
+def chars(m, aux, want):
+    """Characters per half patch."""
+    return patches(m.ocr, 96, aux, want, 0.15)
 
 
 def kinds(m, aux, want):
-    """The kind of control at every patch, read from the vision tower's patches."""
-    feat, pos, ok = aux
-    n, keep = feat.shape[0], ok.flatten()
-    rc = pos.long().flatten(1)[:, keep]
-    want = want[:, rc[0], rc[1]].reshape(-1)
-    score = m.kinds(feat.reshape(n, -1, feat.shape[-1])[:, keep]).reshape(-1, N_KINDS).float()
-    w = torch.where(want > 0, 1.0, 0.3)
-    loss = (F.cross_entropy(score, want, reduction='none') * w).sum() / w.sum()
-    return loss, right(score, want)[want > 0].mean()
+    """The kind of control at every patch."""
+    return patches(m.kinds, N_KINDS, aux, want, 0.3)
 
 
 def spots(m, state, points):
@@ -68,9 +71,8 @@ def spots(m, state, points):
     i, cell, kind, x, y = points.unbind(1)
     want = torch.zeros(n, cells, dtype=torch.long)
     want[i, cell] = kind
-    w = torch.where(want > 0, 1.0, 0.2)
     which = score[..., :N_KINDS]
-    loss = (F.cross_entropy(which.transpose(1, 2), want, reduction='none') * w).sum() / w.sum()
+    loss = weighted(which, want, torch.where(want > 0, 1.0, 0.2))
     at = score[i, cell, N_KINDS:].view(-1, 2, 28)
     xy = torch.stack((x, y), 1)
     loss = loss + F.cross_entropy(at.transpose(1, 2), xy)
@@ -140,7 +142,7 @@ def whole(m, b, still=False):
     at = (want >= 0).nonzero().squeeze(1)
     w = b['wt'][:, 1:].reshape(-1)[at]
     score = F.linear(h[:, :-1].reshape(-1, h.shape[-1])[at], embed).float()
-    loss = (F.cross_entropy(score, want[at], reduction='none') * w).sum() / w.sum()
+    loss = weighted(score, want[at], w)
     measure['lm'] = loss.detach()
     hit = right(score, want[at])
     for name, z in (

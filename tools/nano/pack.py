@@ -408,21 +408,15 @@ def pack_screen(scr, other=0.03):
     p = Pack(scr, head)
     els = [e for e in tasks.usable(scr) if e['label']]
     r.shuffle(els)
-    if head == 'ask':
-        for t in tasks.ask(scr, 5):
-            p.add(t.goal + tasks.TURN, t.answer + '<|im_end|>', t.el, True, t.labels)
-    elif head == 'locate':
-        for t in tasks.locate(scr, 4):
-            p.add(t.goal + tasks.TURN, t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
-        for t in tasks.decide(scr, 4, True):
-            p.add(t.goal + tasks.TURN, t.answer, t.el, True, t.labels)
+    agents = head in ('agent', 'short')
+    if agents:
+        whole = [t for t in (tasks.agent(scr), tasks.agent(scr)) if t]
     else:
-        for _ in range(2):
-            t = tasks.agent(scr)
-            if t:
-                p.add(agent_user(t), t.answer + '<|im_end|>', t.el, True, t.labels, t.via)
-        for t in tasks.decide(scr, 4, False):
-            p.add(agent_user(t), t.answer, t.el, True, t.labels)
+        whole = tasks.locate(scr, 4) if head == 'locate' else tasks.ask(scr, 5)
+    half = [] if head == 'ask' else tasks.decide(scr, 4, not agents)
+    for t, end in [(t, '<|im_end|>') for t in whole] + [(t, '') for t in half]:
+        user = agent_user(t) if agents else t.goal + tasks.TURN
+        p.add(user, t.answer + end, t.el, True, t.labels, t.via)
     for i, e in enumerate(els[:11]):
         name = f'{e["kind"]} "{e["label"]}"'
         near = tasks.related(scr, e) if i >= 4 and i < 9 else None
