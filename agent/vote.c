@@ -10,12 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How far the picture's corner moves, and its size in percent. In order of what they add: stopping
- * early leaves out the last ones. */
+/* How far the picture's corner moves, and its size in percent. A closer look is one at CLOSE_W x
+ * CLOSE_H around a point that was found; where there is none it is one that moves. In order of what
+ * they add: stopping early leaves out the last ones. */
 static const struct {
     int dx, dy, percent;
-} looks[VOTE_LOOKS_MAX] = {{0, 0, 100},   {0, 0, 115}, {7, 7, 100}, {-4, 5, 100},
-                           {14, 14, 100}, {7, 0, 100}, {0, 0, 130}};
+    bool closer;
+} looks[VOTE_LOOKS_MAX] = {
+    {0, 0, 100},
+    {0, 0, 115},
+    {14, 14, 100, .closer = true},
+    {7, 7, 100},
+    {7, 0, 100, .closer = true},
+    {-4, 5, 100},
+    {0, 7, 100, .closer = true},
+};
+
+#define CLOSE_W 308 /* of the screen; enlarged as below it is what a small model was trained on */
+#define CLOSE_H 231
+#define CLOSE_PERCENT 145
 
 /* The same size, from another corner; what lies beyond an edge looks like the edge. */
 static int move(const struct frame *f, int dx, int dy, struct frame *ret)
@@ -35,14 +48,75 @@ static int move(const struct frame *f, int dx, int dy, struct frame *ret)
     return 0;
 }
 
-int vote_frame(const struct frame *f, int i, struct frame *ret, struct err *err)
+static bool is_near(struct screen_pt a, struct screen_pt b)
 {
-    int percent = looks[i].percent, rc = place_check_pixels(f, err);
+    return abs(a.x - b.x) < VOTE_NEAR && abs(a.y - b.y) < VOTE_NEAR;
+}
+
+/* Boxes mean the same when their middles do; an action's end, where it has none, is the same. */
+static bool agree(const struct ballot *a, const struct ballot *b)
+{
+    if (!a->said || !b->said || strcmp(a->said, b->said) != 0)
+        return false;
+    return is_near(a->at[0], b->at[0]) &&
+           (strcmp(a->said, "there") == 0 || is_near(a->at[1], b->at[1]));
+}
+
+static int enlarge(const struct frame *f, int percent, struct frame *ret, struct err *err)
+{
+    return resize_bicubic(f, (int)((int64_t)f->w * percent / 100),
+                          (int)((int64_t)f->h * percent / 100), ret, err);
+}
+
+/* The part around a point, as much of it as there is, enlarged. */
+static int look_closer(const struct frame *f, struct screen_pt at, struct frame *ret,
+                       struct err *err)
+{
+    AUTO(frame_done) struct frame part = {0};
+    struct rect r = place_grow((struct rect){at.x, at.y, 1, 1}, CLOSE_W, CLOSE_H, f->screen);
+    int rc = frame_cut(f, r, &part);
+    if (rc < 0)
+        return err_set(err, rc, "a picture of %d x %d cannot be made", r.w, r.h);
+    return enlarge(&part, CLOSE_PERCENT, ret, err);
+}
+
+/* How many ballots say the same as number i, itself too. */
+static int n_like(const struct vote *v, int i)
+{
+    int n = 0;
+    for (int j = 0; j < v->n; j++)
+        n += agree(&v->ballots[i], &v->ballots[j]);
+    return n;
+}
+
+/* The ballot whose point most have found, of those not followed yet; NULL: there is none. */
+static struct ballot *to_follow(struct vote *v)
+{
+    struct ballot *ret = NULL;
+    int most = 0;
+    for (int i = 0; i < v->n; i++) {
+        struct ballot *b = &v->ballots[i];
+        int n = b->points && !b->followed ? n_like(v, i) : 0;
+        if (n > most) {
+            most = n;
+            ret = b;
+        }
+    }
+    return ret;
+}
+
+int vote_frame(struct vote *v, const struct frame *f, struct frame *ret, struct err *err)
+{
+    int i = v->n, rc = place_check_pixels(f, err);
+    struct ballot *found = looks[i].closer ? to_follow(v) : NULL;
     if (rc < 0)
         return rc;
-    if (percent != 100)
-        return resize_bicubic(f, (int)((int64_t)f->w * percent / 100),
-                              (int)((int64_t)f->h * percent / 100), ret, err);
+    if (found) {
+        found->followed = v->ballots[i].followed = true;
+        return look_closer(f, found->at[0], ret, err);
+    }
+    if (looks[i].percent != 100)
+        return enlarge(f, looks[i].percent, ret, err);
     rc = move(f, looks[i].dx, looks[i].dy, ret);
     return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", f->w, f->h) : 0;
 }
@@ -66,6 +140,7 @@ static void read_action(const char *text, size_t n, const struct place *place, s
         return;
     a.start = a.end = (struct model_pt){0};
     ret->gives_up = a.kind == ACTION_CALL_USER;
+    ret->points = a.has_start;
     action_json(&a, true, &said);
     ret->said = str_take(&said);
 }
@@ -83,8 +158,10 @@ static void read_box(const char *text, size_t n, const struct place *place, stru
     if (rc < 0)
         return;
     if (place_inside(place, middle, inside, &ret->at[0]) &&
-        place_box(place, box, &ret->at[1], &ret->at[2], &none) == 0)
+        place_box(place, box, &ret->at[1], &ret->at[2], &none) == 0) {
         ret->said = mem_strdup("there");
+        ret->points = true;
+    }
 }
 
 int vote_looks(int asked, int by_checkpoint)
@@ -96,22 +173,8 @@ void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const str
               struct rect inside)
 {
     struct ballot *b = &v->ballots[v->n++];
-    *b = (struct ballot){0};
+    *b = (struct ballot){.followed = b->followed};
     (is_box ? read_box : read_action)(text, n, place, inside, b);
-}
-
-static bool is_near(struct screen_pt a, struct screen_pt b)
-{
-    return abs(a.x - b.x) < VOTE_NEAR && abs(a.y - b.y) < VOTE_NEAR;
-}
-
-/* Boxes mean the same when their middles do; an action's end, where it has none, is the same. */
-static bool agree(const struct ballot *a, const struct ballot *b)
-{
-    if (!a->said || !b->said || strcmp(a->said, b->said) != 0)
-        return false;
-    return is_near(a->at[0], b->at[0]) &&
-           (strcmp(a->said, "there") == 0 || is_near(a->at[1], b->at[1]));
 }
 
 bool vote_count(const struct vote *v, int n_looks, struct tally *ret)

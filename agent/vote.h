@@ -1,6 +1,7 @@
 /* Several looks at one picture, each a little different, and what most of them say. A small model
  * sees the same button in one place and not in the next, a few pixels on; its mistakes scatter and
- * its right answers do not. How many agree also says how sure an answer is. Any thread. */
+ * its right answers do not. Small letters it reads better enlarged: some looks are closer ones at
+ * what was found. How many agree also says how sure an answer is. Any thread. */
 #ifndef DESKHAND_AGENT_VOTE_H
 #define DESKHAND_AGENT_VOTE_H
 
@@ -17,6 +18,8 @@
 struct ballot {
     char *said;    /* NULL: nothing that can be used */
     bool gives_up; /* the target is not there */
+    bool points;   /* at[0] is somewhere */
+    bool followed; /* there was a closer look at what it points at, or it was one */
     struct screen_pt at[3];
 };
 
@@ -32,10 +35,11 @@ struct tally {
     struct screen_pt at[3];
 };
 
-/* The picture as look number i (0 to VOTE_LOOKS_MAX - 1) sees it: moved by some pixels, its edge
- * repeated, or larger; 0 is the picture itself. Its `screen` says what it shows. -ENOTSUP when the
+/* The picture as the next look sees it, after those of which `v` has the ballots: the first is the
+ * picture itself, then it is moved by some pixels, its edge repeated, or larger, or it is what lies
+ * around a point that was found, enlarged. Its `screen` says what it shows. -ENOTSUP when the
  * picture is not in the screen's own pixels. */
-int vote_frame(const struct frame *f, int i, struct frame *ret, struct err *err);
+int vote_frame(struct vote *v, const struct frame *f, struct frame *ret, struct err *err);
 
 /* How many looks vote at most: as asked, else (0) as the checkpoint says, else one. */
 int vote_looks(int asked, int by_checkpoint);

@@ -250,7 +250,7 @@ static bool look_differently(struct worker *w, struct slot *s)
     s->said[s->vote.n] = n;
     vote_add(&s->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
     if (!n->cancelled && !vote_count(&s->vote, n_votes(w, j), &tally) &&
-        vote_frame(&j->frame, s->vote.n, &f, NULL) == 0) {
+        vote_frame(&s->vote, &j->frame, &f, NULL) == 0) {
         int rc = look_at(w, s, &f, NULL);
         frame_done(&f);
         if (rc == 0)

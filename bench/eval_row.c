@@ -177,7 +177,7 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
     int n = 0, rc = 0;
     while (rc == 0) {
         AUTO(frame_done) struct frame f = {0};
-        rc = vote_frame(&s->frame, n, &f, err);
+        rc = vote_frame(&vote, &s->frame, &f, err);
         if (rc == 0)
             rc = ask_once(r, &f, prompt, &places[n], &replies[n], err);
         if (rc < 0)

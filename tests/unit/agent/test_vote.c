@@ -41,9 +41,10 @@ static void every_look_says_where_its_pixels_are(void **state)
     struct frame f = numbered(450, 340, 100, 60);
     int n_moved = 0, n_larger = 0;
     for (int i = 0; i < VOTE_LOOKS_MAX; i++) {
+        struct vote v = {.n = i};
         struct frame g = {0};
         struct err err = {0};
-        if (vote_frame(&f, i, &g, &err) < 0)
+        if (vote_frame(&v, &f, &g, &err) < 0)
             fail_msg("%s", err.text);
         if (g.w != f.w) { /* larger: the same part of the screen */
             n_larger++;
@@ -68,11 +69,12 @@ static void every_look_says_where_its_pixels_are(void **state)
             assert_memory_equal(&g.screen, &f.screen, sizeof f.screen);
         frame_done(&g);
     }
-    assert_true(n_moved >= 3 && n_larger >= 2);
+    assert_true(n_moved >= 5 && n_larger >= 1);
     f.screen.w = 900; /* scaled */
+    struct vote v = {.n = 1};
     struct frame g = {0};
     struct err err = {0};
-    assert_int_equal(vote_frame(&f, 1, &g, &err), -ENOTSUP);
+    assert_int_equal(vote_frame(&v, &f, &g, &err), -ENOTSUP);
     frame_done(&f);
 }
 
@@ -81,6 +83,87 @@ static void every_look_says_where_its_pixels_are(void **state)
 #define DRAG(x) "{\"action\": \"drag\", \"start_point\": [9, 9], \"end_point\": [" #x ", 40]}"
 #define BOX(a, b, c, d) "```json\n[{\"bbox_2d\": [" #a ", " #b ", " #c ", " #d "]}]\n```"
 #define USER "{\"action\": \"call_user\"}"
+
+static void add(struct vote *v, const char *text)
+{
+    struct place place = {600, 500, {100, 60, 600, 500}};
+    vote_add(v, text, strlen(text), false, &place, place.screen);
+}
+
+static void closer_looks_are_at_what_most_have_found(void **state)
+{
+    static const struct {
+        const char *what, *said[4];
+        int x, y; /* of the point looked at, on the screen; 0: at none */
+    } rows[] = {
+        {"the only one", {CLICK(300, 200), USER}, 400, 260},
+        {"the first of two", {CLICK(300, 200), CLICK(250, 250)}, 400, 260},
+        {"what two have found", {CLICK(300, 200), CLICK(250, 250), CLICK(255, 250), USER}, 350,
+         310},
+        {"near a corner", {CLICK(3, 499), USER}, 103, 559},
+        {"the target is not there", {USER, USER}, 0, 0},
+        {"no point", {"{\"action\": \"finished\"}", "no"}, 0, 0},
+    };
+    struct frame f = numbered(600, 500, 100, 60);
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct vote v = {0};
+        struct frame g = {0};
+        struct err err = {0};
+        for (int k = 0; k < 4 && rows[i].said[k]; k++)
+            add(&v, rows[i].said[k]);
+        int n = v.n;
+        v.n = 4; /* what is not said is as good as unreadable, and this look a closer one */
+        if (vote_frame(&v, &f, &g, &err) < 0)
+            fail_msg("%s: %s", rows[i].what, err.text);
+        bool is_part = g.screen.w < f.w;
+        if (is_part != (rows[i].x > 0) || (is_part && g.w <= g.screen.w))
+            fail_msg("%s: %d x %d of %d x %d", rows[i].what, g.w, g.h, g.screen.w, g.screen.h);
+        if (is_part) {
+            struct place lies = {g.w, g.h, g.screen}, whole = {f.w, f.h, f.screen};
+            struct screen_pt at = {rows[i].x, rows[i].y};
+            struct model_pt m, of;
+            assert_int_equal(place_to_model(&lies, at, &m, &err), 0);
+            assert_int_equal(place_to_model(&whole, at, &of, &err), 0);
+            const uint8_t *p = g.rgb + ((size_t)m.y * (size_t)g.w + (size_t)m.x) * 3;
+            assert_true(abs(p[0] - ((int)of.x & 255)) <= 1 && abs(p[1] - ((int)of.y & 255)) <= 1);
+        }
+        frame_done(&g);
+        v.n = n;
+        vote_done(&v);
+    }
+    frame_done(&f);
+}
+
+/* Each ballot once, and not what a closer look has said. */
+static void no_look_is_followed_twice(void **state)
+{
+    struct frame f = numbered(600, 500, 100, 60);
+    struct vote v = {0};
+    int x[5];
+    add(&v, CLICK(300, 200));
+    add(&v, CLICK(200, 250));
+    for (int i = 0; i < 5; i++) {
+        struct frame g = {0};
+        struct err err = {0};
+        int n = v.n;
+        v.n = i == 0 ? 2 : 4; /* closer looks */
+        assert_int_equal(vote_frame(&v, &f, &g, &err), 0);
+        x[i] = g.screen.w < f.w ? g.screen.x + g.screen.w / 2 : 0;
+        frame_done(&g);
+        v.n = n;
+        if (i == 0)
+            add(&v, CLICK(500, 250));
+        if (i == 1)
+            add(&v, CLICK(205, 250));
+    }
+    assert_int_equal(x[0], 400);
+    assert_int_equal(x[1], 300);
+    assert_int_equal(x[2], 305);
+    assert_int_equal(x[3], 0);
+    assert_int_equal(x[4], 0);
+    vote_done(&v);
+    frame_done(&f);
+}
 
 static void most_looks_decide(void **state)
 {
@@ -190,7 +273,7 @@ static void the_worker_counts_what_each_look_says(void **state)
         int n_generated = 0;
         for (bool decided = false; !decided;) {
             struct frame g = {0};
-            assert_int_equal(vote_frame(&f, v.n, &g, &err), 0);
+            assert_int_equal(vote_frame(&v, &f, &g, &err), 0);
             struct news *n = alone[v.n] = ask(w, &g, kind, 1);
             struct place place = {n->image_w, n->image_h, g.screen};
             assert_int_equal(n->tally.n_looks, 0);
@@ -221,6 +304,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_look_says_where_its_pixels_are),
+        cmocka_unit_test(closer_looks_are_at_what_most_have_found),
+        cmocka_unit_test(no_look_is_followed_twice),
         cmocka_unit_test(most_looks_decide),
         cmocka_unit_test(points_beyond_the_picture_do_not_count),
         cmocka_unit_test(the_worker_counts_what_each_look_says),
