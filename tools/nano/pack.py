@@ -460,12 +460,9 @@ def printed(scr):
     return m
 
 
-def controls(scr):
-    """What is where: the kind of control in the middle of every 14 px patch, the smallest that has it; for every cell with a
-    control's point (cell, kind, x and y of the point in the cell)."""
-    gh, gw = scr.h // 28, scr.w // 28
+def on_picture(scr):
+    """The controls, the largest first, each with its box in the picture's pixels and its kind's number."""
     left, top = getattr(scr, 'part', (0, 0))[:2]
-    m, points = torch.zeros(gh * 2, gw * 2, dtype=torch.long), {}
 
     def size(e):
         b = e['box']
@@ -473,13 +470,26 @@ def controls(scr):
 
     for e in sorted(scr.el, key=size, reverse=True):
         b = [v - 28 * d for v, d in zip(e['box'], (left, top) * 2)]
-        kind = KIND.get(e['kind'], N_KINDS - 1)
+        yield b, KIND.get(e['kind'], N_KINDS - 1)
+
+
+def kinds(scr):
+    """The kind of control in the middle of every 14 px patch, the smallest that has it."""
+    m = torch.zeros(scr.h // 14, scr.w // 14, dtype=torch.long)
+    for b, kind in on_picture(scr):
         i, j = ([int(max(v, 0) + 6) // 14 for v in q] for q in ((b[1], b[3]), (b[0], b[2])))
         m[i[0] : i[1], j[0] : j[1]] = kind
+    return m
+
+
+def points(scr):
+    """For every cell with a control's point (cell, kind, x and y of the point in the cell), the smallest's."""
+    found = {}
+    for b, kind in on_picture(scr):
         x, y = tasks.center(b)
         if 0 <= x < scr.w and 0 <= y < scr.h:
-            points[y // 28 * gw + x // 28] = kind, x % 28, y % 28
-    return m, [(c, *v) for c, v in points.items()]
+            found[y // 28 * (scr.w // 28) + x // 28] = kind, x % 28, y % 28
+    return [(c, *v) for c, v in found.items()]
 
 
 def seen(seed, w, h, n, real):
@@ -488,7 +498,7 @@ def seen(seed, w, h, n, real):
     return (
         torch.stack([norm(s.img) for s in all_of]),
         torch.stack([printed(s) for s in all_of]),
-        torch.stack([controls(s)[0] for s in all_of]),
+        torch.stack([kinds(s) for s in all_of]),
     )
 
 
@@ -540,9 +550,8 @@ def collate(packs):
     b['blocks'] = blocks(packs, b['mask'])
     b['img'] = torch.stack([norm(p.scr.img) for p in packs])
     b['chars'] = torch.stack([printed(p.scr) for p in packs])
-    found = [controls(p.scr) for p in packs]
-    b['kinds'] = torch.stack([m for m, _ in found])
-    b['points'] = torch.tensor([(i, *q) for i, (_, points) in enumerate(found) for q in points])
+    b['kinds'] = torch.stack([kinds(p.scr) for p in packs])
+    b['points'] = torch.tensor([(i, *q) for i, p in enumerate(packs) for q in points(p.scr)])
 
     def rows(of):
         """[batch index, ...] of all packs' records"""
