@@ -374,7 +374,8 @@ class Blind:
         for kind in r.sample(IMAGINED, 3):
             for _ in range(r.choice([1, 1, 2, 3, 5])):
                 unnamed = kind in tasks.UNNAMED and r.random() < 0.6
-                self.el.append(dict(kind=kind, label='' if unnamed else words.phrase(r), box=somewhere(kind)))
+                label = words.phrase(r) if r.random() < 0.7 else words.odd_label(r)
+                self.el.append(dict(kind=kind, label='' if unnamed else label, box=somewhere(kind)))
         self.keys = []
         if r.random() < 0.08:
             self.keys = [dict(kind='button', label=k, box=somewhere('key')) for k in '0123456789+-*/.=C()']

@@ -108,12 +108,17 @@ class Composite:
 
     blind = False
     over = 1.2  # windows may be larger than the screen by this, and cut
+    close = 0.2  # share of small screens that are a part of one, enlarged, as a second look sees it
 
     def __init__(self, w, h, seed, real, blur=0.4, forms=0.0, far=0.0):
         r = self.r = random.Random(seed)
         self.w, self.h = w, h
         # the screen may have been resized to the grid by up to half a cell
         sw, sh = (w, h) if r.random() > blur else (w + r.randint(-13, 13), h + r.randint(-13, 13))
+        over = self.over
+        if w < 500 and r.random() < self.close:
+            f = r.uniform(1.3, 1.7)
+            sw, sh, over = int(w / f), int(h / f), 3
         self.img = self.desktop(sw, sh, seed)
         self.el, self.words = [], []
         windows = 1 if w < 500 or r.random() < (0.85 if w < 700 else 0.5) else 2
@@ -121,7 +126,7 @@ class Composite:
             fits = []
             for _ in range(20):
                 im, d = undecorated(r, *real.get(r, forms))
-                if d['w'] <= sw * self.over and d['h'] <= sh * self.over:
+                if d['w'] <= sw * over and d['h'] <= sh * over:
                     fits.append((im, d))
                     if len(fits) == (1 if w < 500 or r.random() < 0.5 else 4):
                         break
@@ -134,8 +139,16 @@ class Composite:
         def on_screen(b):
             return 2 <= (b[0] + b[2]) / 2 < w - 2 and 2 <= (b[1] + b[3]) / 2 < h - 2
 
-        self.el = [dict(e, box=clip(e['box'], w, h)) for e in self.el if on_screen(e['box'])]
+        printed = {q[0].rstrip(':') for q in self.words}
         self.words = [q for q in self.words if 0 <= q[2] < h and q[1] and 0 <= min(q[1]) and max(q[1]) < w]
+        gone = printed - {q[0].rstrip(':') for q in self.words}
+        there, self.el, self.cut = self.el, [], []
+        for e in there:
+            b = clip(e['box'], w, h)
+            if on_screen(e['box']) and e['label'] not in gone:
+                self.el.append(dict(e, box=b))
+            elif b[0] < b[2] and b[1] < b[3]:
+                self.cut.append(dict(e, box=b))
         self.texts = [q[0] for q in self.words]
         self.chars = [
             (x, y, gen_drawn.CH.get(c, 0)) for t, xs, y in self.words for c, x in zip(t, xs) if c != ' '
@@ -158,7 +171,7 @@ class Composite:
             left, top = (aw - cw) // 2, (ah - ch) // 2
         self.part = left, top, aw, ah
         x, y = 28 * left, 28 * top
-        for e in self.el:
+        for e in self.el + self.cut:
             b = e['box']
             e['box'] = b[0] + x, b[1] + y, b[2] + x, b[3] + y
 
@@ -176,10 +189,15 @@ class Composite:
         return gen_drawn.Page(w, h, seed + 1).render().img
 
     def paste(self, im, d, sw, sh, win):
-        """A window, in the middle or anywhere; what it hides is forgotten."""
+        """A window, in the middle or anywhere, a larger one with one of its controls in the middle; what it hides is
+        forgotten."""
         r, dx, dy = self.r, sw - d['w'], sh - d['h']
         u = r.random()
-        if u < 0.3:
+        if min(dx / sw, dy / sh) < 1 - self.over and d['el']:
+            b = r.choice(d['el'])['box']
+            x, y = (sw - b[0] - b[2]) // 2, (sh - b[1] - b[3]) // 2
+            x, y = min(max(x, min(dx, 0)), max(dx, 0)), min(max(y, min(dy, 0)), max(dy, 0))
+        elif u < 0.3:
             x, y = dx // 2, dy // 2
         elif u < 0.45:
             x, y = 0, 0

@@ -168,9 +168,10 @@ def related(s, e):
     that would not be plain.  The line of thought goes there step by step: it has the point of the neighbour, or of all
     that come before in the row."""
     r, out = s.r, []
-    win = [q for q in s.el if q.get('win') == e.get('win')]
+    cut = getattr(s, 'cut', [])  # controls of which only a part is seen
+    win = [q for q in s.el + cut if q.get('win') == e.get('win')]
     labels = Counter(q['label'].lower() for q in s.el)
-    kind = sum(q['kind'] == e['kind'] for q in s.el)
+    kind = sum(q['kind'] == e['kind'] for q in s.el + cut)
     name = spoken(r, e)
     if kind == 1 and e['kind'] not in FRAME:
         out.append(Near(f'the {name}', e['kind'], []))
@@ -180,6 +181,8 @@ def related(s, e):
     ):
         line = line_of(e, win, axis)
         if len(line) < 2 or any(a['box'][axis + 2] > b['box'][axis] + 3 for a, b in zip(line, line[1:])):
+            continue
+        if any(q is c for q in line for c in cut):
             continue
         i = next(j for j, q in enumerate(line) if q is e)
         for j, (side, words) in ((i - 1, after), (i + 1, before)):
@@ -559,7 +562,7 @@ def decide(s, n, locating):
         goal, near = command(s, e) if locating else spelt(s, e)
         goal, label, end = goal.replace('"', "'") if locating else goal, e['label'], LEND if locating else ''
         think, via = (near.think, near.via) if near else (named(e), ())
-        if think == named(e) and r.random() < 0.4 and goal.count(label) == 1:
+        if think == named(e) and r.random() < 0.3 and goal.count(label) == 1:
             l = missing(s) if r.random() < 0.6 else mistaken(s, label)
             if l:
                 said = f'<think>\nnot found "{l}"\n</think>'

@@ -35,7 +35,39 @@ Dallas Seattle Toronto Sydney Geneva Zurich Munich Hamburg Milan Lyon Porto Krak
 DOMAIN = ['example.com', 'mail.org', 'test.io', 'example.org', 'mail.com', 'work.net']
 
 
+def odd_label(r):
+    """A label as programs have them beside words of a dictionary: little words, numbers, names of files and of code."""
+
+    def w():
+        return r.choice(WORDS) if r.random() < 0.5 else r.choice(UI).split()[0]
+
+    little = r.choice('and and or of to to in for with from the at by on as a now up per this'.split())
+    n, v = str(r.randint(0, 60)), r.random()
+    if v < 0.35:
+        t = f'{w()} {little} {w()}' if r.random() < 0.7 else f'{w()} {w()} {little} {w()} {w()}'
+    elif v < 0.45:
+        start = r.choice(
+            ['I have', 'Do not', 'We', 'Show the', 'Use a', 'Where to get', 'Ask for the', 'Back to']
+        )
+        t = f'{start} {w().lower()} {w().lower()}'
+    elif v < 0.65:
+        t = r.choice(['{w} {n}', '{n} {w}', '{n}. {w}', '{w} {n} {u}', '{n} {w} {u}']).format(
+            w=w(), n=n, u=w()
+        )
+    elif v < 0.8:
+        t = w().capitalize() + w().capitalize() if r.random() < 0.5 else w().lower() + w().lower()
+    elif v < 0.9:
+        end = r.choice(['.txt', '.py', '.conf', '.css', '.png', '.so', '/'])
+        t = w().lower() + r.choice(['', '-', '_', '.']) + r.choice([w().lower(), n]) + end
+    else:
+        t = r.choice(['{w}-{u} {x}', '{w} & {u}', '{w}/{u}', '{w}...', '({w})', '{w} ({u})', "{w}'s {u}"])
+        t = t.format(w=w(), u=w().lower(), x=w().lower())
+    return t
+
+
 def phrase(r, n=None):
+    if n is None and r.random() < 0.08:
+        return odd_label(r)
     if n is None and r.random() < 0.45 or n == 1 and r.random() < 0.3:
         return r.choice(UI)
     n = n or r.choice([1, 1, 1, 2, 2, 3])
