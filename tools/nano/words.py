@@ -47,7 +47,7 @@ def odd_label(r):
         t = f'{w()} {little} {w()}' if r.random() < 0.7 else f'{w()} {w()} {little} {w()} {w()}'
     elif v < 0.45:
         start = r.choice(
-            ['I have', 'Do not', 'We', 'Show the', 'Use a', 'Where to get', 'Ask for the', 'Back to']
+            ['You can', 'Do not', 'They', 'Show the', 'Use a', 'How to find', 'Look up the', 'On to']
         )
         t = f'{start} {w().lower()} {w().lower()}'
     elif v < 0.65:
