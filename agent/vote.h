@@ -35,10 +35,11 @@ struct tally {
     struct screen_pt at[3];
 };
 
-/* The picture as the next look sees it, after those of which `v` has the ballots: the first is the
- * picture itself, then it is moved by some pixels, its edge repeated, or larger, or it is what lies
- * around a point that was found, enlarged. Its `screen` says what it shows. -ENOTSUP when the
- * picture is not in the screen's own pixels. */
+/* The picture as the next look sees it, after those of which `v` has the ballots, fewer than
+ * VOTE_LOOKS_MAX: the first is the picture itself, then it is moved by some pixels, its edge
+ * repeated, or larger, or it is what lies around a point that was found (inside f->screen),
+ * enlarged. Its `screen` says what it shows. -ENOTSUP when the picture is not in the screen's own
+ * pixels. */
 int vote_frame(struct vote *v, const struct frame *f, struct frame *ret, struct err *err);
 
 /* How many looks vote at most: as asked, else (0) as the checkpoint says, else one. */
