@@ -3,6 +3,7 @@
 #include "agent/vote.h"
 
 #include "actions/action.h"
+#include "agent/zoom.h"
 #include "base/mem.h"
 #include "vision/resize.h"
 
@@ -68,16 +69,12 @@ static int enlarge(const struct frame *f, int percent, struct frame *ret, struct
                           (int)((int64_t)f->h * percent / 100), ret, err);
 }
 
-/* The part around a point, as much of it as there is, enlarged. */
 static int look_closer(const struct frame *f, struct screen_pt at, struct frame *ret,
                        struct err *err)
 {
     AUTO(frame_done) struct frame part = {0};
-    struct rect r = place_grow((struct rect){at.x, at.y, 1, 1}, CLOSE_W, CLOSE_H, f->screen);
-    int rc = frame_cut(f, r, &part);
-    if (rc < 0)
-        return err_set(err, rc, "a picture of %d x %d cannot be made", r.w, r.h);
-    return enlarge(&part, CLOSE_PERCENT, ret, err);
+    int rc = zoom_around(f, at, CLOSE_W, CLOSE_H, &part, err);
+    return rc < 0 ? rc : enlarge(&part, CLOSE_PERCENT, ret, err);
 }
 
 /* How many ballots say the same as number i, itself too. */
@@ -89,17 +86,16 @@ static int n_like(const struct vote *v, int i)
     return n;
 }
 
-/* The ballot whose point most have found, of those not followed yet; NULL: there is none. */
-static struct ballot *to_follow(struct vote *v)
+/* The ballot whose point most have found, of those not followed yet; -1: there is none. */
+static int to_follow(const struct vote *v)
 {
-    struct ballot *ret = NULL;
-    int most = 0;
+    int ret = -1, most = 0;
     for (int i = 0; i < v->n; i++) {
-        struct ballot *b = &v->ballots[i];
-        int n = b->points && !b->followed ? n_like(v, i) : 0;
+        bool is_new = v->ballots[i].points && !(v->followed & 1u << i);
+        int n = is_new ? n_like(v, i) : 0;
         if (n > most) {
             most = n;
-            ret = b;
+            ret = i;
         }
     }
     return ret;
@@ -108,12 +104,12 @@ static struct ballot *to_follow(struct vote *v)
 int vote_frame(struct vote *v, const struct frame *f, struct frame *ret, struct err *err)
 {
     int i = v->n, rc = place_check_pixels(f, err);
-    struct ballot *found = looks[i].closer ? to_follow(v) : NULL;
+    int found = looks[i].closer ? to_follow(v) : -1;
     if (rc < 0)
         return rc;
-    if (found) {
-        found->followed = v->ballots[i].followed = true;
-        return look_closer(f, found->at[0], ret, err);
+    if (found >= 0) {
+        v->followed |= 1u << found | 1u << i;
+        return look_closer(f, v->ballots[found].at[0], ret, err);
     }
     if (looks[i].percent != 100)
         return enlarge(f, looks[i].percent, ret, err);
@@ -173,33 +169,38 @@ void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const str
               struct rect inside)
 {
     struct ballot *b = &v->ballots[v->n++];
-    *b = (struct ballot){.followed = b->followed};
+    *b = (struct ballot){0};
     (is_box ? read_box : read_action)(text, n, place, inside, b);
+}
+
+/* The mean of the points of the ballots that say the same as t->look. */
+static void mean_points(const struct vote *v, struct tally *t)
+{
+    int64_t x[3] = {0}, y[3] = {0};
+    for (int i = 0; i < v->n; i++) {
+        if (!agree(&v->ballots[t->look], &v->ballots[i]))
+            continue;
+        for (int k = 0; k < 3; k++) {
+            x[k] += v->ballots[i].at[k].x;
+            y[k] += v->ballots[i].at[k].y;
+        }
+    }
+    for (int k = 0; k < 3 && t->n_agree; k++)
+        t->at[k] = (struct screen_pt){(int)(x[k] / t->n_agree), (int)(y[k] / t->n_agree)};
 }
 
 bool vote_count(const struct vote *v, int n_looks, struct tally *ret)
 {
     *ret = (struct tally){.n_looks = v->n};
     for (int i = 0; i < v->n; i++) {
-        int64_t x[3] = {0}, y[3] = {0};
-        int n = 0;
-        for (int j = 0; j < v->n; j++) {
-            if (!agree(&v->ballots[i], &v->ballots[j]))
-                continue;
-            for (int k = 0; k < 3; k++) {
-                x[k] += v->ballots[j].at[k].x;
-                y[k] += v->ballots[j].at[k].y;
-            }
-            n++;
-        }
+        int n = n_like(v, i);
         bool finds = n >= 2 && !v->ballots[i].gives_up && v->ballots[ret->look].gives_up;
-        if (n < ret->n_agree || (n == ret->n_agree && !finds))
-            continue;
-        ret->look = i;
-        ret->n_agree = n;
-        for (int k = 0; k < 3; k++)
-            ret->at[k] = (struct screen_pt){(int)(x[k] / n), (int)(y[k] / n)};
+        if (n > ret->n_agree || (n == ret->n_agree && finds)) {
+            ret->look = i;
+            ret->n_agree = n;
+        }
     }
+    mean_points(v, ret);
     return v->n >= n_looks || 2 * ret->n_agree > n_looks;
 }
 

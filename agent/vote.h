@@ -19,13 +19,13 @@ struct ballot {
     char *said;    /* NULL: nothing that can be used */
     bool gives_up; /* the target is not there */
     bool points;   /* at[0] is somewhere */
-    bool followed; /* there was a closer look at what it points at, or it was one */
     struct screen_pt at[3];
 };
 
 struct vote {
     struct ballot ballots[VOTE_LOOKS_MAX];
     int n;
+    unsigned followed; /* bit i: there was a closer look at ballot i's point, or it is one */
 };
 
 struct tally {

@@ -12,10 +12,12 @@
 
 #define SIDE_MIN 224 /* pixels of a crop: less shows too little around the target */
 
-/* Begin of a span of n inside 0..limit-1 with `at` as near to its middle as the ends allow. */
-static int span_begin(int at, int n, int limit)
+int zoom_around(const struct frame *f, struct screen_pt at, int w, int h, struct frame *ret,
+                struct err *err)
 {
-    return CLAMP(at - n / 2, 0, limit - n);
+    struct rect part = place_grow((struct rect){at.x, at.y, 1, 1}, w, h, f->screen);
+    int rc = frame_cut(f, part, ret);
+    return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", part.w, part.h) : 0;
 }
 
 int zoom_crop(const struct frame *f, struct screen_pt at, int box_w, int box_h, struct frame *ret,
@@ -32,8 +34,5 @@ int zoom_crop(const struct frame *f, struct screen_pt at, int box_w, int box_h, 
     int h = MIN(f->h, MAX(MAX(f->h / 2, SIDE_MIN), 2 * CLAMP(box_h, 0, f->h)));
     if (w == f->w && h == f->h)
         return err_set(err, -ENOTSUP, "the picture is too small for a second look");
-    int x0 = span_begin(x, w, f->w), y0 = span_begin(y, h, f->h);
-    struct rect part = {f->screen.x + x0, f->screen.y + y0, w, h};
-    rc = frame_cut(f, part, ret);
-    return rc < 0 ? err_set(err, rc, "a picture of %d x %d cannot be made", w, h) : 0;
+    return zoom_around(f, at, w, h, ret, err);
 }

@@ -13,4 +13,9 @@
 int zoom_crop(const struct frame *f, struct screen_pt at, int box_w, int box_h, struct frame *ret,
               struct err *err);
 
+/* The part of w x h pixels, or as much of it as there is, with a point of f->screen as near to its
+ * middle as the edges allow. `f` is in the screen's own pixels. */
+int zoom_around(const struct frame *f, struct screen_pt at, int w, int h, struct frame *ret,
+                struct err *err);
+
 #endif
