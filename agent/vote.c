@@ -27,7 +27,12 @@ static const struct {
     {0, 7, 100, .closer = true},
 };
 
-#define CLOSE_W 308 /* of the screen; enlarged as below it is what a small model was trained on */
+/* What a small model was trained on most: the least of a large picture's part. */
+#define PART_W 448
+#define PART_H 336
+#define PART_OVERLAP 48
+/* Of the screen; enlarged it is as large. */
+#define CLOSE_W 308
 #define CLOSE_H 231
 #define CLOSE_PERCENT 145
 
@@ -69,19 +74,26 @@ static int enlarge(const struct frame *f, int percent, struct frame *ret, struct
                           (int)((int64_t)f->h * percent / 100), ret, err);
 }
 
+/* What is around a point, enlarged. */
+static int look_around(const struct frame *f, struct screen_pt at, int w, int h, int percent,
+                       struct frame *ret, struct err *err)
+{
+    AUTO(frame_done) struct frame part = {0};
+    int rc = zoom_around(f, at, w, h, &part, err);
+    return rc < 0 ? rc : enlarge(&part, percent, ret, err);
+}
+
 static int look_closer(const struct frame *f, struct screen_pt at, struct frame *ret,
                        struct err *err)
 {
-    AUTO(frame_done) struct frame part = {0};
-    int rc = zoom_around(f, at, CLOSE_W, CLOSE_H, &part, err);
-    return rc < 0 ? rc : enlarge(&part, CLOSE_PERCENT, ret, err);
+    return look_around(f, at, CLOSE_W, CLOSE_H, CLOSE_PERCENT, ret, err);
 }
 
-/* How many ballots say the same as number i, itself too. */
-static int n_like(const struct vote *v, int i)
+/* How many ballots say the same as number i, itself too, of those from `first` on. */
+static int n_like(const struct vote *v, int i, int first)
 {
     int n = 0;
-    for (int j = 0; j < v->n; j++)
+    for (int j = first; j < v->n; j++)
         n += agree(&v->ballots[i], &v->ballots[j]);
     return n;
 }
@@ -92,7 +104,7 @@ static int to_follow(const struct vote *v)
     int ret = -1, most = 0;
     for (int i = 0; i < v->n; i++) {
         bool is_new = v->ballots[i].points && !(v->followed & 1u << i);
-        int n = is_new ? n_like(v, i) : 0;
+        int n = is_new ? n_like(v, i, 0) : 0;
         if (n > most) {
             most = n;
             ret = i;
@@ -101,12 +113,77 @@ static int to_follow(const struct vote *v)
     return ret;
 }
 
+/* The parts of a picture: one, or two that overlap, in each direction. */
+struct parts {
+    int w, h, columns, rows, percent;
+};
+
+static struct parts parts_of(const struct frame *f)
+{
+    bool is_small = f->w <= PART_W && f->h <= PART_H;
+    int least_w = is_small ? CLOSE_W : PART_W, least_h = is_small ? CLOSE_H : PART_H;
+    struct parts p = {.percent = is_small ? CLOSE_PERCENT : 100};
+    p.w = MIN(f->w, MAX(least_w, (f->w + PART_OVERLAP) / 2));
+    p.h = MIN(f->h, MAX(least_h, (f->h + PART_OVERLAP) / 2));
+    p.columns = 1 + (p.w < f->w);
+    p.rows = 1 + (p.h < f->h);
+    return p;
+}
+
+static int look_at_part(const struct frame *f, int i, struct frame *ret, struct err *err)
+{
+    struct parts p = parts_of(f);
+    int right = i % p.columns, low = i / p.columns;
+    struct screen_pt corner = {f->screen.x + right * (f->w - 1), f->screen.y + low * (f->h - 1)};
+    return look_around(f, corner, p.w, p.h, p.percent, ret, err);
+}
+
+/* At what was found in a part: closer, its pixels otherwise among the tokens, then as large. */
+static int look_again(const struct frame *f, struct screen_pt at, int i, struct frame *ret,
+                      struct err *err)
+{
+    struct parts p = parts_of(f);
+    if (i == 0)
+        return look_closer(f, (struct screen_pt){at.x + 7, at.y + 7}, ret, err);
+    return look_around(f, at, p.w, p.h, p.percent, ret, err);
+}
+
+void vote_begin(struct vote *v, int n_looks, const struct frame *f)
+{
+    struct parts p = parts_of(f);
+    v->n_looks = n_looks;
+    v->n_parts = n_looks > 1 && p.columns * p.rows > 1 ? p.columns * p.rows : 0;
+}
+
+/* The looks at all of the picture have said what they have to say. */
+static bool is_seen(const struct vote *v, const struct tally *t)
+{
+    return v->part || v->n >= v->n_looks || 2 * t->n_agree > v->n_looks;
+}
+
+/* The last part's look has found something that was not looked at often enough. */
+static bool is_open(const struct vote *v)
+{
+    return v->part && v->ballots[v->found].points && v->n_again < VOTE_AGAIN_MAX;
+}
+
 int vote_frame(struct vote *v, const struct frame *f, struct frame *ret, struct err *err)
 {
-    int i = v->n, rc = place_check_pixels(f, err);
-    int found = looks[i].closer ? to_follow(v) : -1;
+    struct tally tally;
+    int i = v->n, found = -1, rc = place_check_pixels(f, err);
     if (rc < 0)
         return rc;
+    vote_count(v, &tally);
+    if (i && is_seen(v, &tally)) {
+        if (is_open(v))
+            return look_again(f, v->ballots[v->found].at[0], v->n_again++, ret, err);
+        v->n_whole = v->part ? v->n_whole : i;
+        v->found = i;
+        v->n_again = 0;
+        return look_at_part(f, v->part++, ret, err);
+    }
+    if (looks[i].closer)
+        found = to_follow(v);
     if (found >= 0) {
         v->followed |= 1u << found | 1u << i;
         return look_closer(f, v->ballots[found].at[0], ret, err);
@@ -171,6 +248,10 @@ void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const str
     struct ballot *b = &v->ballots[v->n++];
     *b = (struct ballot){0};
     (is_box ? read_box : read_action)(text, n, place, inside, b);
+    if (v->part && !b->points && !b->gives_up) { /* what a part does not show it cannot know */
+        free(b->said);
+        b->said = NULL;
+    }
 }
 
 /* The mean of the points of the ballots that say the same as t->look. */
@@ -189,19 +270,34 @@ static void mean_points(const struct vote *v, struct tally *t)
         t->at[k] = (struct screen_pt){(int)(x[k] / t->n_agree), (int)(y[k] / t->n_agree)};
 }
 
-bool vote_count(const struct vote *v, int n_looks, struct tally *ret)
+/* Two or more looks, one of them at a part, have found ballot i's place. */
+static bool is_in_part(const struct vote *v, int i)
 {
-    *ret = (struct tally){.n_looks = v->n};
+    return v->part && v->ballots[i].points && n_like(v, i, 0) >= 2 && n_like(v, i, v->n_whole);
+}
+
+bool vote_count(const struct vote *v, struct tally *ret)
+{
+    int most = 0;
+    bool in_part = false;
+    *ret = (struct tally){.n_looks = v->n, .parts = v->part};
+    for (int i = 0; i < v->n; i++)
+        in_part |= is_in_part(v, i);
     for (int i = 0; i < v->n; i++) {
-        int n = n_like(v, i);
-        bool finds = n >= 2 && !v->ballots[i].gives_up && v->ballots[ret->look].gives_up;
-        if (n > ret->n_agree || (n == ret->n_agree && finds)) {
+        int n = n_like(v, i, 0);
+        bool gives_up = v->ballots[i].gives_up;
+        int weight = 2 * n + (n >= 2 && !gives_up);
+        if (n && weight > most && !(gives_up && in_part)) {
+            most = weight;
             ret->look = i;
             ret->n_agree = n;
         }
     }
     mean_points(v, ret);
-    return v->n >= n_looks || 2 * ret->n_agree > n_looks;
+    const struct ballot *b = &v->ballots[ret->look];
+    bool is_most = 2 * ret->n_agree > v->n_looks;
+    bool unsure = ret->n_agree && (b->gives_up || (b->points && !is_most));
+    return is_seen(v, ret) && !(unsure && (v->part < v->n_parts || is_open(v)));
 }
 
 void vote_done(struct vote *v)

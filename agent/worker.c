@@ -33,7 +33,7 @@ struct slot {
     struct news *news;  /* what is known of the answer */
     struct news *first; /* of a second look: the answer of the first */
     struct vote vote;
-    struct news *said[VOTE_LOOKS_MAX]; /* what has been voted on */
+    struct news *said[VOTE_BALLOTS_MAX]; /* what has been voted on */
     struct patches patches;
     struct grammar_limits limits;
     struct grammar grammar;
@@ -222,7 +222,7 @@ static int n_votes(const struct worker *w, const struct job *j)
 static void count_votes(struct slot *s)
 {
     struct tally tally;
-    vote_count(&s->vote, s->vote.n, &tally);
+    vote_count(&s->vote, &tally);
     struct news *kept = s->said[tally.look];
     kept->first_w = s->said[0]->image_w;
     kept->first_h = s->said[0]->image_h;
@@ -247,9 +247,11 @@ static bool look_differently(struct worker *w, struct slot *s)
     struct tally tally;
     if (n_votes(w, j) == 1 || s->first)
         return false;
+    if (s->vote.n == 0)
+        vote_begin(&s->vote, n_votes(w, j), &j->frame);
     s->said[s->vote.n] = n;
     vote_add(&s->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
-    if (!n->cancelled && !vote_count(&s->vote, n_votes(w, j), &tally) &&
+    if (!n->cancelled && !vote_count(&s->vote, &tally) &&
         vote_frame(&s->vote, &j->frame, &f, NULL) == 0) {
         int rc = look_at(w, s, &f, NULL);
         frame_done(&f);

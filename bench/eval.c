@@ -103,7 +103,11 @@ static int one(struct eval *e, const struct eval_row *r, struct err *err)
     }
     if (v.n_looks) {
         char looks[32];
-        snprintf(looks, sizeof looks, "%d of %d looks", v.n_agree, v.n_looks);
+        if (v.parts) /* their number says little: most do not have the target */
+            snprintf(looks, sizeof looks, "%d%s, with parts", MIN(v.n_agree, 4),
+                     v.n_agree >= 4 ? " or more" : "");
+        else
+            snprintf(looks, sizeof looks, "%d of %d looks", v.n_agree, v.n_looks);
         count(s, "agree: ", looks, v.right);
     }
     if (v.is_step)

@@ -169,12 +169,13 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
                struct err *err)
 {
     AUTO(vote_done) struct vote vote = {0};
-    struct vlm_reply replies[VOTE_LOOKS_MAX] = {0};
-    struct place places[VOTE_LOOKS_MAX];
+    struct vlm_reply replies[VOTE_BALLOTS_MAX] = {0};
+    struct place places[VOTE_BALLOTS_MAX];
     struct vlm_info info;
     vlm_info(r->model, &info);
     int n_looks = r->kind == EVAL_QUESTION ? 1 : vote_looks(r->n_looks, info.looks);
     int n = 0, rc = 0;
+    vote_begin(&vote, n_looks, &s->frame);
     while (rc == 0) {
         AUTO(frame_done) struct frame f = {0};
         rc = vote_frame(&vote, &s->frame, &f, err);
@@ -187,7 +188,7 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
             break;
         vote_add(&vote, replies[n - 1].text, replies[n - 1].n_text, r->kind == EVAL_GROUND,
                  &places[n - 1], s->frame.screen);
-        if (vote_count(&vote, n_looks, &s->tally))
+        if (vote_count(&vote, &s->tally))
             break;
     }
     if (rc == 0) {
@@ -395,6 +396,7 @@ int eval_row_judge(const struct eval_row *r, struct eval_verdict *ret, struct st
     frame_done(&s.frame);
     v.n_looks = s.tally.n_looks;
     v.n_agree = s.tally.n_agree;
+    v.parts = s.tally.parts;
     v.points = s.points;
     v.at = s.at;
     if (rc == 0)

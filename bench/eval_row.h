@@ -26,6 +26,7 @@ struct eval_verdict {
     bool right;
     bool is_step, kind, has_point, point, has_text, text;
     int n_looks, n_agree; /* of looks that voted; 0: it was one */
+    bool parts;           /* some of these were at parts of the picture */
     bool points;          /* the answer's point, where the row asks for one, is `at` */
     struct screen_pt at;
 };

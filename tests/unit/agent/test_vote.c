@@ -1,5 +1,6 @@
 /* agent/vote.c: what a look shows maps back to the pixels it came from, the count says what most
- * looks say, and the worker's vote is that of the same pictures asked one by one. */
+ * looks say, parts are seen where most have not found it, and the worker's vote is that of the same
+ * pictures asked one by one. */
 #include "actions/action.h"
 #include "agent/prompt.h"
 #include "agent/vote.h"
@@ -12,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,7 +43,7 @@ static void every_look_says_where_its_pixels_are(void **state)
     struct frame f = numbered(450, 340, 100, 60);
     int n_moved = 0, n_larger = 0;
     for (int i = 0; i < VOTE_LOOKS_MAX; i++) {
-        struct vote v = {.n = i};
+        struct vote v = {.n_looks = VOTE_LOOKS_MAX, .n = i};
         struct frame g = {0};
         struct err err = {0};
         if (vote_frame(&v, &f, &g, &err) < 0)
@@ -71,7 +73,7 @@ static void every_look_says_where_its_pixels_are(void **state)
     }
     assert_true(n_moved >= 5 && n_larger >= 1);
     f.screen.w = 900; /* scaled */
-    struct vote v = {.n = 1};
+    struct vote v = {.n_looks = VOTE_LOOKS_MAX, .n = 1};
     struct frame g = {0};
     struct err err = {0};
     assert_int_equal(vote_frame(&v, &f, &g, &err), -ENOTSUP);
@@ -106,7 +108,7 @@ static void closer_looks_are_at_what_most_have_found(void **state)
     };
     struct frame f = numbered(600, 500, 100, 60);
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        struct vote v = {0};
+        struct vote v = {.n_looks = VOTE_LOOKS_MAX};
         struct frame g = {0};
         struct err err = {0};
         for (int k = 0; k < 4 && rows[i].said[k]; k++)
@@ -138,7 +140,7 @@ static void closer_looks_are_at_what_most_have_found(void **state)
 static void no_look_is_followed_twice(void **state)
 {
     struct frame f = numbered(600, 500, 100, 60);
-    struct vote v = {0};
+    struct vote v = {.n_looks = VOTE_LOOKS_MAX};
     int x[5];
     add(&v, CLICK(300, 200));
     add(&v, CLICK(200, 250));
@@ -206,12 +208,12 @@ static void most_looks_decide(void **state)
     };
     struct place place = {300, 200, {0, 0, 300, 200}};
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        struct vote v = {0};
+        struct vote v = {.n_looks = rows[i].n_looks};
         struct tally t = {0};
         for (int n = 1; n <= rows[i].decided_at; n++) {
             const char *s = rows[i].said[n - 1];
             vote_add(&v, s, strlen(s), rows[i].is_box, &place, place.screen);
-            if (vote_count(&v, rows[i].n_looks, &t) != (n == rows[i].decided_at))
+            if (vote_count(&v, &t) != (n == rows[i].decided_at))
                 fail_msg("%s: after %d looks", rows[i].what, n);
         }
         if (t.look != rows[i].look || t.n_agree != rows[i].n_agree || t.n_looks != v.n ||
@@ -219,6 +221,107 @@ static void most_looks_decide(void **state)
             fail_msg("%s: look %d, %d of %d agree on (%d, %d)", rows[i].what, t.look, t.n_agree,
                      t.n_looks, t.at[0].x, t.at[0].y);
         vote_done(&v);
+    }
+}
+
+/* Where on the screen a look finds the target; `x` 0: nowhere, -1: it says something else. */
+struct find {
+    int x, y;
+};
+
+/* The next look, and what it says. */
+static struct rect look(struct vote *v, const struct frame *f, struct find at)
+{
+    struct frame g = {0};
+    struct err err = {0};
+    char text[128] = USER;
+    if (vote_frame(v, f, &g, &err) < 0)
+        fail_msg("%s", err.text);
+    struct place place = {g.w, g.h, g.screen};
+    struct model_pt m;
+    if (at.x > 0) {
+        struct screen_pt p = {at.x, at.y};
+        assert_int_equal(place_to_model(&place, p, &m, &err), 0);
+        snprintf(text, sizeof text, "{\"action\": \"click\", \"start_point\": [%.0f, %.0f]}", m.x,
+                 m.y);
+    } else if (at.x < 0) {
+        strcpy(text, "{\"action\": \"finished\", \"status\": \"success\"}");
+    }
+    vote_add(v, text, strlen(text), false, &place, f->screen);
+    frame_done(&g);
+    return place.screen;
+}
+
+static void the_parts_are_looked_at_where_most_have_not_found_it(void **state)
+{
+    static const struct {
+        const char *what;
+        int w, h, n_looks;
+        struct find said[20];
+        int n, n_agree, x, y;
+    } rows[] = {
+        {"nowhere", 600, 500, 3, {{0}}, 6, 6, 0, 0},
+        {"in a part, and again", 600, 500, 3, {{0}, {0}, {0}, {500, 99}, {502, 97}}, 5, 2, 501, 98},
+        {"not again, but the time after",
+         600, 500, 3, {{0}, {0}, {99, 99}, {0}, {99, 99}}, 5, 2, 99, 99},
+        {"not again", 600, 500, 3, {{0}, {0}, {99, 99}, {0}, {0}}, 8, 7, 0, 0},
+        {"elsewhere again", 600, 500, 3, {{0}, {0}, {99, 99}, {150, 99}}, 8, 6, 0, 0},
+        {"in two parts",
+         600, 500, 3, {{0}, {0}, {300, 250}, {0}, {0}, {300, 250}}, 6, 2, 300, 250},
+        {"twice of five is not most",
+         600, 500, 5, {{0}, {0}, {0}, {99, 99}, {99, 99}, {0}, {0}, {0}, {0}}, 9, 2, 99, 99},
+        {"three of five are",
+         600, 500, 5, {{0}, {0}, {0}, {99, 99}, {99, 99}, {99, 99}}, 6, 3, 99, 99},
+        {"one place, and a part has it too",
+         600, 500, 5, {{300, 99}, {99, 99}, {400, 150}, {200, 200}, {99, 99}, {99, 99}}, 6, 3, 99, 99},
+        {"one place that no part has",
+         600, 500, 5, {{300, 99}, {99, 99}, {400, 150}, {200, 200}, {99, 99}}, 9, 4, 0, 0},
+        {"most have found it", 600, 500, 3, {{99, 99}, {99, 99}}, 2, 2, 99, 99},
+        {"a key has no place", 600, 500, 3, {{-1}, {-1}}, 2, 2, 0, 0},
+        {"a part says it is done", 600, 500, 3, {{0}, {0}, {-1}, {-1}, {-1}, {-1}}, 6, 2, 0, 0},
+        {"one beside the other", 600, 330, 3, {{0}}, 4, 4, 0, 0},
+        {"one above the other", 440, 500, 3, {{0}}, 4, 4, 0, 0},
+        {"enlarged",
+         440, 330, 3, {{0}, {0}, {0}, {0}, {0}, {400, 300}, {400, 300}}, 7, 2, 400, 300},
+        {"too small for parts", 300, 220, 3, {{0}}, 2, 2, 0, 0},
+        {"one look", 600, 500, 1, {{0}}, 1, 1, 0, 0},
+    };
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct frame f = numbered(rows[i].w, rows[i].h, 0, 0);
+        struct vote v = {0};
+        struct tally t;
+        vote_begin(&v, rows[i].n_looks, &f);
+        do {
+            look(&v, &f, rows[i].said[v.n]);
+        } while (!vote_count(&v, &t));
+        if (v.n != rows[i].n || t.n_agree != rows[i].n_agree || t.n_looks != v.n ||
+            t.at[0].x / 4 != rows[i].x / 4 || t.at[0].y / 4 != rows[i].y / 4)
+            fail_msg("%s: %d of %d looks agree on (%d, %d)", rows[i].what, t.n_agree, t.n_looks,
+                     t.at[0].x, t.at[0].y);
+        vote_done(&v);
+        frame_done(&f);
+    }
+}
+
+static void the_parts_are_all_of_the_picture(void **state)
+{
+    static const int sizes[][2] = {{600, 500}, {1280, 800}, {449, 336}, {448, 336}, {309, 1000}};
+    for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
+        int w = sizes[i][0], h = sizes[i][1];
+        struct frame f = numbered(w, h, 100, 60);
+        struct vote v = {0};
+        struct tally t;
+        AUTO_FREE uint8_t *seen = mem_zalloc((size_t)w * (size_t)h);
+        vote_begin(&v, 3, &f);
+        for (int k = 0; !vote_count(&v, &t); k++) {
+            struct rect r = look(&v, &f, (struct find){0});
+            for (int y = r.y - 60; k >= 2 && y < r.y - 60 + r.h; y++)
+                memset(seen + (size_t)y * (size_t)w + r.x - 100, 1, (size_t)r.w);
+        }
+        assert_true(v.n > 3);
+        assert_null(memchr(seen, 0, (size_t)w * (size_t)h));
+        vote_done(&v);
+        frame_done(&f);
     }
 }
 
@@ -231,10 +334,10 @@ static void points_beyond_the_picture_do_not_count(void **state)
     struct vote v = {0};
     struct tally t;
     vote_add(&v, far, strlen(far), false, &place, inside);
-    vote_count(&v, 1, &t);
+    vote_count(&v, &t);
     assert_int_equal(t.n_agree, 0);
     vote_add(&v, near, strlen(near), false, &place, inside);
-    vote_count(&v, 2, &t);
+    vote_count(&v, &t);
     assert_int_equal(t.n_agree, 1);
     assert_int_equal(t.at[0].x, 299);
     assert_int_equal(t.at[0].y, 199);
@@ -267,10 +370,11 @@ static void the_worker_counts_what_each_look_says(void **state)
         enum job_kind kind = i % 2 ? JOB_STEP : JOB_GROUND;
         struct frame f = golden_screen(440, 330, i + 1);
         f.screen = (struct rect){50, 30, 440, 330};
-        struct news *voted = ask(w, &f, kind, 5), *alone[VOTE_LOOKS_MAX] = {0};
+        struct news *voted = ask(w, &f, kind, 5), *alone[VOTE_BALLOTS_MAX] = {0};
         struct vote v = {0};
         struct tally t;
         int n_generated = 0;
+        vote_begin(&v, 5, &f);
         for (bool decided = false; !decided;) {
             struct frame g = {0};
             assert_int_equal(vote_frame(&v, &f, &g, &err), 0);
@@ -279,7 +383,7 @@ static void the_worker_counts_what_each_look_says(void **state)
             assert_int_equal(n->tally.n_looks, 0);
             n_generated += n->timing.n_generated;
             vote_add(&v, n->text, strlen(n->text), kind == JOB_GROUND, &place, f.screen);
-            decided = vote_count(&v, 5, &t);
+            decided = vote_count(&v, &t);
             frame_done(&g);
         }
         assert_int_equal(voted->tally.n_looks, t.n_looks);
@@ -307,6 +411,8 @@ int main(void)
         cmocka_unit_test(closer_looks_are_at_what_most_have_found),
         cmocka_unit_test(no_look_is_followed_twice),
         cmocka_unit_test(most_looks_decide),
+        cmocka_unit_test(the_parts_are_looked_at_where_most_have_not_found_it),
+        cmocka_unit_test(the_parts_are_all_of_the_picture),
         cmocka_unit_test(points_beyond_the_picture_do_not_count),
         cmocka_unit_test(the_worker_counts_what_each_look_says),
     };
