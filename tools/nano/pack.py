@@ -407,8 +407,7 @@ def pack_screen(scr, other=0.03):
     u = r.random()
     head = r.choice(['locate', 'locate', 'ask']) if u < other else r.choice(['agent', 'short'])
     p = Pack(scr, head)
-    els = [e for e in tasks.usable(scr) if e['label']]
-    r.shuffle(els)
+    els = tasks.some(r, [e for e in tasks.usable(scr) if e['label']], 11)
     agents = head in ('agent', 'short')
     if agents:
         whole = [t for t in (tasks.agent(scr), tasks.agent(scr)) if t]
@@ -418,7 +417,7 @@ def pack_screen(scr, other=0.03):
     for t, end in [(t, '<|im_end|>') for t in whole] + [(t, '') for t in half]:
         user = agent_user(t) if agents else t.goal + tasks.TURN
         p.add(user, t.answer + end, t.el, True, t.labels, t.via)
-    for i, e in enumerate(els[:11]):
+    for i, e in enumerate(els):
         name = f'{e["kind"]} "{e["label"]}"'
         near = tasks.related(scr, e) if i >= 4 and i < 9 else None
         if i < 4 or near:

@@ -44,9 +44,9 @@ class Real:
                 self.rich.append(n)
         self.rare = [n for n in self.names if os.path.basename(n)[:2] in RARE]
 
-    def get(self, r, forms=0.0):
-        """A random window; with probability `forms` a form, every number of filled entries equally likely, else mostly one
-        with many kinds of controls."""
+    def pick(self, r, forms=0.0):
+        """The name of a random window; with probability `forms` a form, every number of filled entries equally likely, else
+        mostly one with many kinds of controls."""
         n = r.choice(self.names)
         if r.random() < 0.6 and self.rich:
             n = r.choice(self.rich)
@@ -55,11 +55,21 @@ class Real:
         elif r.random() < forms:
             k = r.choice([1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5])
             n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
+        return n
+
+    def load(self, n):
         if n not in self.cache:
             with open(n + '.json') as f, open(n + '.png', 'rb') as im:
                 self.cache[n] = im.read(), json.load(f)  # not the pixels: they would fill the memory
-        im, d = self.cache[n]
+        return self.cache[n]
+
+    def get(self, r, forms=0.0):
+        im, d = self.load(self.pick(r, forms))
         return Image.open(io.BytesIO(im)).convert('RGB'), d
+
+    def controls(self, r, forms=0.0):
+        """Those of a random window."""
+        return self.load(self.pick(r, forms))[1]['el']
 
 
 def clip(b, w, h):
@@ -153,6 +163,7 @@ class Composite:
         self.chars = [
             (x, y, gen_drawn.CH.get(c, 0)) for t, xs, y in self.words for c, x in zip(t, xs) if c != ' '
         ]
+        self.elsewhere = real.controls(r, forms)  # what a user may ask for in vain
         if r.random() < far:
             self.cut_out()
         front = [e for e in self.el if e['win'] == windows - 1]

@@ -138,6 +138,12 @@ def usable(s):
     return [e for e in s.el if (count[e['label'].lower()] == 1 if e['label'] else kinds[e['kind']] == 1)]
 
 
+def some(r, els, n):
+    """Up to n controls; of a kind that the screen has often, each is taken less often."""
+    count = Counter(e['kind'] for e in els)
+    return sorted(els, key=lambda e: r.random() ** count[e['kind']] ** 0.5, reverse=True)[:n]
+
+
 def named(e):
     """What a control is, in the line of thought."""
     return (
@@ -205,13 +211,17 @@ def verb(r, e):
 
 def if_absent(s, label):
     """The label if the screen does not have it, else None."""
-    there = ' '.join([t.lower() for t in s.texts] + [e['label'].lower() for e in s.el])
+    there = ' '.join([t.lower() for t in s.texts] + [f'{e["kind"]} {e["label"].lower()}' for e in s.el])
     return label if label.lower() not in there else None
 
 
-def missing(s):
-    """A label that the screen does not have, or None."""
-    return if_absent(s, s.r.choice([form_label, phrase, phrase])(s.r))
+def missing(s, kind):
+    """A label that the screen does not have, or None: mostly one of another window's, of a control of that kind.  What a
+    label is like must not tell whether it is there."""
+    r, named = s.r, [e for e in getattr(s, 'elsewhere', ()) if len(e['label']) > 1 and '"' not in e['label']]
+    if not named or r.random() < 0.3:
+        return if_absent(s, r.choice([form_label, phrase, phrase])(r))
+    return if_absent(s, r.choice([e for e in named if e['kind'] == kind] or named)['label'])
 
 
 def quoted(r, t, p=0.15):
@@ -474,7 +484,7 @@ def keys_plan(r):
 def mixed_plan(s, els):
     """One to four controls, perhaps a key at the end."""
     r = s.r
-    ops = [single(s, e) for e in r.sample(els, min(r.choice([1, 1, 2, 2, 3, 4]), len(els)))]
+    ops = [single(s, e) for e in some(r, els, r.choice([1, 1, 2, 2, 3, 4]))]
     if r.random() < 0.12:
         key = some_key(r)
         ops.append(key_op(key, r.choice([f'press {key[0]}', f'hit {key[0]}'])))
@@ -526,8 +536,8 @@ def agent(s):
     target = o.el['label'] if o.el else ''
     labels = [] if s.blind else labels_in(s, goal) + [Label(o.el['label'], o.el, True) for o in ops if o.el]
     if not s.blind and r.random() < 0.22:
-        l = missing(s)
-        if l and target and goal.count(target) == 1:
+        l = missing(s, o.el['kind']) if target else None
+        if l and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
             labels = [q for q in labels if q.text not in target] + [Label(l, None, False)]
             return Task(goal.replace(target, l), hist(past), user, None, labels)
@@ -558,12 +568,12 @@ def decide(s, n, locating):
     point: what the target is, how it is found, or that it is not there."""
     r, out = s.r, []
     els = [e for e in usable(s) if e['label'].strip()]
-    for e in r.sample(els, min(n, len(els))):
+    for e in some(r, els, n):
         goal, near = command(s, e) if locating else spelt(s, e)
         goal, label, end = goal.replace('"', "'") if locating else goal, e['label'], LEND if locating else ''
         think, via = (near.think, near.via) if near else (named(e), ())
         if think == named(e) and r.random() < 0.3 and goal.count(label) == 1:
-            l = missing(s) if r.random() < 0.6 else mistaken(s, label)
+            l = missing(s, e['kind']) if r.random() < 0.6 else mistaken(s, label)
             if l:
                 said = f'<think>\nnot found "{l}"\n</think>'
                 out.append(Task(goal.replace(label, l) + end, 'None', said, None, [Label(l, None, False)]))
@@ -615,7 +625,7 @@ def located(e, label, think=''):
 def locate(s, n):
     """Tasks for up to n controls and one more, in the official grounding prompt: the goal is the rest of the prompt, without history"""
     r, out, els = s.r, [], usable(s)
-    picked = r.sample(els, min(n, len(els)))
+    picked = some(r, els, n)
     # one that has no name of its own can still be next to another
     rest = [e for e in s.el if all(e is not q for q in els)]
     picked += r.sample(rest, min(len(rest), r.choice([0, 1, 1])))
@@ -627,7 +637,7 @@ def locate(s, n):
             q = verb(r, e) + ' ' + near.say
         q, l = q.replace('"', "'"), None
         if r.random() < 0.24 and e['label'] and q.count(e['label']) == 1:
-            l = missing(s)
+            l = missing(s, e['kind'])
         if l:
             q = q.replace(e['label'], l)
             none = answer(f'not found "{l}"', '```json\n[]\n```')
@@ -666,7 +676,7 @@ def ask(s, n):
             e = els.pop()
             l, kind = e['label'] or e['kind'] + ' button', e['kind']
         else:
-            l = phrase(r)
+            l = missing(s, kind) or phrase(r)
             near = r.choice(s.el)['label'] if s.el and r.random() < 0.25 else ''
             if len(near) > 4:
                 i = r.randrange(1, len(near) - 1)
