@@ -6,14 +6,13 @@
 #ifndef DESKHAND_AGENT_VOTE_H
 #define DESKHAND_AGENT_VOTE_H
 
+#include "agent/look.h"
 #include "base/err.h"
 #include "base/flow.h"
 #include "vision/place.h"
 
-#define VOTE_LOOKS_MAX 7 /* before the parts */
-#define VOTE_PARTS_MAX 4
 #define VOTE_AGAIN_MAX 2 /* at what was found in a part */
-#define VOTE_BALLOTS_MAX (VOTE_LOOKS_MAX + (1 + VOTE_AGAIN_MAX) * VOTE_PARTS_MAX)
+#define VOTE_BALLOTS_MAX (LOOK_MAX + (1 + VOTE_AGAIN_MAX) * LOOK_PARTS_MAX)
 /* Answers whose points lie nearer than this in both directions, in pixels of the screen, mean the
  * same: less than a token of the picture (28). */
 #define VOTE_NEAR 24

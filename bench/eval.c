@@ -4,7 +4,6 @@
  * too). */
 #include "bench/eval.h"
 #include "bench/eval_row.h"
-#include "agent/vote.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -101,13 +100,14 @@ static int one(struct eval *e, const struct eval_row *r, struct err *err)
         if (name || i == 0)
             count(s, prefixes[i], name ? name : "other", v.right);
     }
-    if (v.n_looks) {
+    if (v.tally.n_looks) {
+        const struct tally *t = &v.tally;
         char looks[32];
-        if (v.parts) /* their number says little: most do not have the target */
-            snprintf(looks, sizeof looks, "%d%s, with parts", MIN(v.n_agree, 4),
-                     v.n_agree >= 4 ? " or more" : "");
+        if (t->parts) /* their number says little: most do not have the target */
+            snprintf(looks, sizeof looks, "%d%s, with parts", MIN(t->n_agree, 4),
+                     t->n_agree >= 4 ? " or more" : "");
         else
-            snprintf(looks, sizeof looks, "%d of %d looks", v.n_agree, v.n_looks);
+            snprintf(looks, sizeof looks, "%d of %d looks", t->n_agree, t->n_looks);
         count(s, "agree: ", looks, v.right);
     }
     if (v.is_step)
@@ -296,9 +296,9 @@ int eval_run(const char *model_dir, const char *path, const struct eval_options 
     struct stat st;
     e->o = o;
     e->out = out;
-    int rc = o->n_looks > VOTE_LOOKS_MAX
+    int rc = o->n_looks > LOOK_MAX
                  ? err_set(err, -EINVAL, "--looks is %ld, expected 1 to %d", o->n_looks,
-                           VOTE_LOOKS_MAX)
+                           LOOK_MAX)
              : stat(path, &st) < 0
                  ? err_set(err, -errno, "cannot open %s: %s", path, strerror(errno))
                  : vlm_open(model_dir, &vo, &e->model, err);

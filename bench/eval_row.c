@@ -5,7 +5,6 @@
 #include "actions/action.h"
 #include "actions/grammar.h"
 #include "agent/prompt.h"
-#include "agent/vote.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "vision/patch.h"
@@ -394,9 +393,7 @@ int eval_row_judge(const struct eval_row *r, struct eval_verdict *ret, struct st
     else if (rc == 0)
         rc = judge_target(r, &s, &v, ret_said, err);
     frame_done(&s.frame);
-    v.n_looks = s.tally.n_looks;
-    v.n_agree = s.tally.n_agree;
-    v.parts = s.tally.parts;
+    v.tally = s.tally;
     v.points = s.points;
     v.at = s.at;
     if (rc == 0)

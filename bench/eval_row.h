@@ -2,6 +2,7 @@
 #ifndef DESKHAND_BENCH_EVAL_ROW_H
 #define DESKHAND_BENCH_EVAL_ROW_H
 
+#include "agent/vote.h"
 #include "base/err.h"
 #include "base/flow.h"
 #include "base/str.h"
@@ -25,9 +26,8 @@ struct eval_row {
 struct eval_verdict {
     bool right;
     bool is_step, kind, has_point, point, has_text, text;
-    int n_looks, n_agree; /* of looks that voted; 0: it was one */
-    bool parts;           /* some of these were at parts of the picture */
-    bool points;          /* the answer's point, where the row asks for one, is `at` */
+    struct tally tally; /* of the looks; n_looks 0: it was one */
+    bool points;        /* the answer's point, where the row asks for one, is `at` */
     struct screen_pt at;
 };
 

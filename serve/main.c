@@ -110,7 +110,7 @@ static int read_options(int argc, char **argv, struct loop_options *o)
         if (strcmp(name, "together") == 0 && !read_number(name, optarg, 1, 8, &o->agent.n_together))
             return EXIT_USAGE;
         if (strcmp(name, "looks") == 0 &&
-            !read_number(name, optarg, 1, VOTE_LOOKS_MAX, &o->agent.n_looks))
+            !read_number(name, optarg, 1, LOOK_MAX, &o->agent.n_looks))
             return EXIT_USAGE;
         if (strcmp(name, "log-level") == 0 && !read_level(optarg))
             return EXIT_USAGE;

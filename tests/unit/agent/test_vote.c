@@ -42,8 +42,8 @@ static void every_look_says_where_its_pixels_are(void **state)
 {
     struct frame f = numbered(450, 340, 100, 60);
     int n_moved = 0, n_larger = 0;
-    for (int i = 0; i < VOTE_LOOKS_MAX; i++) {
-        struct vote v = {.n_looks = VOTE_LOOKS_MAX, .n = i};
+    for (int i = 0; i < LOOK_MAX; i++) {
+        struct vote v = {.n_looks = LOOK_MAX, .n = i};
         struct frame g = {0};
         struct err err = {0};
         if (vote_frame(&v, &f, &g, &err) < 0)
@@ -73,7 +73,7 @@ static void every_look_says_where_its_pixels_are(void **state)
     }
     assert_true(n_moved >= 5 && n_larger >= 1);
     f.screen.w = 900; /* scaled */
-    struct vote v = {.n_looks = VOTE_LOOKS_MAX, .n = 1};
+    struct vote v = {.n_looks = LOOK_MAX, .n = 1};
     struct frame g = {0};
     struct err err = {0};
     assert_int_equal(vote_frame(&v, &f, &g, &err), -ENOTSUP);
@@ -108,7 +108,7 @@ static void closer_looks_are_at_what_most_have_found(void **state)
     };
     struct frame f = numbered(600, 500, 100, 60);
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        struct vote v = {.n_looks = VOTE_LOOKS_MAX};
+        struct vote v = {.n_looks = LOOK_MAX};
         struct frame g = {0};
         struct err err = {0};
         for (int k = 0; k < 4 && rows[i].said[k]; k++)
@@ -140,7 +140,7 @@ static void closer_looks_are_at_what_most_have_found(void **state)
 static void no_look_is_followed_twice(void **state)
 {
     struct frame f = numbered(600, 500, 100, 60);
-    struct vote v = {.n_looks = VOTE_LOOKS_MAX};
+    struct vote v = {.n_looks = LOOK_MAX};
     int x[5];
     add(&v, CLICK(300, 200));
     add(&v, CLICK(200, 250));
@@ -170,7 +170,7 @@ static void no_look_is_followed_twice(void **state)
 static void most_looks_decide(void **state)
 {
     static const struct {
-        const char *what, *said[VOTE_LOOKS_MAX];
+        const char *what, *said[LOOK_MAX];
         bool is_box;
         int n_looks, decided_at, look, n_agree, x, y;
     } rows[] = {
