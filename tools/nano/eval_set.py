@@ -6,8 +6,8 @@
 Every screen gets its own Xvfb, session bus, window manager and home folder, so that nobody's settings are in it.
 Boxes come from AT-SPI (GTK 3, Qt 5, Qt 6), from the DOM (Chromium), from the X windows of Xaw's widgets and from tmux' grid
 of characters; nobody draws one.  eval_set_screens.py lists the screens and tasks, eval_set_targets.py makes the questions.
-Run with the system's Python, which has PyGObject.  Writes targets.json (ScreenSpot's layout), steps.jsonl, questions.jsonl
-and images/; the answers need no program to be replayed.
+Run with the system's Python, which has PyGObject.  Writes targets.json and icons.json (ScreenSpot's layout), steps.jsonl,
+questions.jsonl and images/; the answers need no program to be replayed.
 """
 
 import json
@@ -24,6 +24,8 @@ from PIL import Image, ImageGrab
 import eval_set_screens
 import eval_set_targets
 
+# the files of targets and which are in them
+TARGETS = dict(targets=lambda r: r['data_type'] != 'known icon', icons=lambda r: r['data_type'] == 'known icon')
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUIET = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -267,8 +269,9 @@ class Maker:
             return [r for r in rows if not any(re.fullmatch(re.escape(n) + r'(-step\d+)?\.png', r['img_filename']) for n in made)]
 
         if os.path.exists(self.out + '/targets.json'):
-            with open(self.out + '/targets.json') as f:
-                self.targets = others(json.load(f))
+            for name in TARGETS:
+                with open(f'{self.out}/{name}.json') as f:
+                    self.targets += others(json.load(f))
             for name in ('steps', 'questions'):
                 with open(f'{self.out}/{name}.jsonl') as f:
                     setattr(self, name, others(map(json.loads, f)))
@@ -322,7 +325,7 @@ class Maker:
         for kind, instruction, b in eval_set_targets.targets(spec, found, w, h):
             bbox = None if b is None else [b[0], b[1], b[2] - b[0], b[3] - b[1]]
             self.targets.append(dict(self.source(spec, name, window), bbox=bbox, instruction=instruction, data_type=kind))
-        for kind, question, answers in eval_set_targets.questions(spec, found):
+        for kind, question, answers in eval_set_targets.questions(spec, found) if spec.get('questions', True) else ():
             self.questions.append(dict(self.source(spec, name, window), question=question, answers=answers, data_type=kind))
 
     def find(self, found, ref):
@@ -391,8 +394,10 @@ class Maker:
         order = {s['name']: i for i, s in enumerate(eval_set_screens.SCREENS)}
         for rows in (self.targets, self.steps, self.questions):
             rows.sort(key=lambda r: order[re.sub(r'(-step\d+)?\.png$', '', r['img_filename'])])
-        with open(self.out + '/targets.json', 'w') as f:
-            f.write('[\n' + ',\n'.join(json.dumps(r) for r in self.targets) + '\n]\n')
+        for name, is_here in TARGETS.items():
+            rows = [json.dumps(r) for r in self.targets if is_here(r)]
+            with open(f'{self.out}/{name}.json', 'w') as f:
+                f.write('[\n' + ',\n'.join(rows) + '\n]\n')
         lines(self.steps, 'steps.jsonl')
         lines(self.questions, 'questions.jsonl')
 

@@ -1,7 +1,7 @@
 """The screens of the evaluation set: which program, which window manager and theme, how the state comes about.
 
 name     of the picture                     run / before / files / do   how it is started and what is done to it first
-window   part of the window's title         gtk, icons, font, wm, qt    themes; none of these is in the training data
+window   part of the window's title         gtk, icons, font, wm, qt    themes; none is in the training data, but `known` icons
 boxes    atspi (default), dom, xaw, grid    tasks                       (goal, steps): done one step after another
 """
 
@@ -97,6 +97,29 @@ qt('featherpad', M, 'featherpad', ['featherpad', '~/list.txt'], 'list.txt', wm='
 qt('qpdfview', L, 'qpdfview', ['qpdfview'], 'qpdfview', wm='Mikachu')
 qt('assistant', L, 'assistant', ['assistant'], 'Qt Assistant', package='qttools5-dev-tools', wm='Onyx')
 qt('lximage', M, 'lximage-qt', ['lximage-qt'], 'Image Viewer', wm='Bear2')
+
+
+# Programs that the training does not have, with icon themes that it has: only icons of its names are asked for
+KNOWN = dict(text=0, field=0, icon=12, role=0, relation=0, absent=0)
+
+
+def known(make, name, size, icons, program, run, window, **more):
+    make('icons-' + name, size, program, run, window, icons=icons, quota=KNOWN, icon='known icon', questions=False, **more)
+
+
+PICTURES = ['''/usr/bin/python3 -c "from PIL import Image; [Image.linear_gradient('L').save(f'{i}.png') for i in (1, 2, 3)]"''']
+known(gtk, 'mousepad', M, 'elementary-xfce', 'mousepad', ['mousepad', '~/list.txt'], 'list.txt', gtk='Arc', wm='Onyx', files={'list.txt': TEXT},
+      before=['gsettings set org.xfce.mousepad.preferences.window toolbar-visible true'])
+known(gtk, 'geany', L, 'Tango', 'geany', ['geany', '~/list.txt'], 'list.txt', gtk='Arc', wm='Bear2', files={'list.txt': TEXT})
+known(gtk, 'pluma', M, 'mate', 'pluma', ['pluma', '~/list.txt'], 'list.txt', gtk='Arc', wm='Natura', files={'list.txt': TEXT})
+known(gtk, 'eom', M, 'gnome', 'eom', ['eom', '~/1.png'], '1.png', gtk='Arc', wm='Bear2', before=PICTURES)
+known(gtk, 'xarchiver', M, 'gnome', 'xarchiver', ['xarchiver'], 'Xarchiver', gtk='Arc', wm='Onyx')
+known(gtk, 'thunar', M, 'elementary-xfce', 'thunar', ['thunar'], 'Thunar', gtk='Arc', wm='Bear2', before=['mkdir Reports Scans'])
+known(gtk, 'abiword', L, 'gnome', 'abiword', ['abiword'], 'Untitled', gtk='Arc', wm='Onyx')
+known(gtk, 'parole', M, 'elementary-xfce-dark', 'parole', ['parole'], 'Parole', gtk='Arc-Dark', wm='Bear2')
+known(qt, 'featherpad', M, 'oxygen', 'featherpad', ['featherpad', '~/list.txt'], 'list.txt', wm='Onyx', files={'list.txt': TEXT})
+known(qt, 'qpdfview', L, 'Tango', 'qpdfview', ['qpdfview'], 'qpdfview', wm='Bear2')
+known(qt, 'lximage', M, 'oxygen', 'lximage-qt', ['lximage-qt', '~/1.png'], '1.png', wm='Natura', before=PICTURES)
 
 
 # Xaw: the nth X window of a program, in the order of making, is this control

@@ -10,6 +10,8 @@ when another screen does.
 import random
 import re
 
+import icons
+
 CLICKED = {
     'button': ['click {}', 'press the {} button', 'click on {}'], 'toggle': ['click {}', 'press the {} button'],
     'menu': ['open the {} menu', 'click the {} menu'], 'item': ['choose {}', 'click {} in the menu'], 'tab': ['open the {} tab', 'switch to the {} tab'],
@@ -95,6 +97,9 @@ def targets(spec, found, w, h):
     text = [c for c in found if c['kind'] in CLICKED and c['kind'] != 'combo' and seen(c) and unique(c)]
     field = [c for c in found if c['kind'] in ('field', 'spin', 'combo', 'slider') and NAME.match(clean(c['name'])) and clean(c['name']) and unique(c)]
     icon = [c for c in found if c['kind'] in ('button', 'toggle') and not c['text'] and NAME.match(clean(c['name'])) and clean(c['name']) and unique(c)]
+    if spec.get('icon') == 'known icon':
+        named = [c for c in icon if clean(c['name']).lower() in icons.PICTURE]
+        icon = [c for c in named if clean(c['name']) not in ('Close', 'Menu')]  # the frame has one, too; an arrow
     kinds = [c['kind'] for c in found]
     role = [c for c in found if c['kind'] in ROLES and kinds.count(c['kind']) == 1 and (c['kind'] != 'field' or not {'area', 'spin'} & set(kinds))]
     near = relations(found, unique)
@@ -107,7 +112,7 @@ def targets(spec, found, w, h):
         say = FIELDS if c['kind'] == 'field' else CLICKED['combo'] if c['kind'] == 'combo' else ['click the {} slider'] if c['kind'] == 'slider' else ['click the number field {}']
         out.append(('field', r.choice(say).format(clean(c['name'])), c['box']))
     for c in icon[: quota['icon']]:
-        out.append(('icon', r.choice(ICONS).format(clean(c['name']).lower()), c['box']))
+        out.append((spec.get('icon', 'icon'), r.choice(ICONS).format(clean(c['name']).lower()), c['box']))
     for c in role[: quota['role']]:
         out.append(('role', r.choice(ROLES[c['kind']]), c['box']))
     for c, say in near[: quota['relation']]:

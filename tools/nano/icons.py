@@ -85,3 +85,6 @@ computer computer
 audio-volume-high volume
 audio-volume-muted mute
 open-menu menu'''.splitlines())
+
+# which picture something is called for, from 0 on
+PICTURE = {called: i for i, names in enumerate(ICONS.values()) for called in names.split('|')}

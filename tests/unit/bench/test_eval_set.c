@@ -1,4 +1,4 @@
-/* tests/eval: the committed set is what its README says, and deskhand eval reads all three files.
+/* tests/eval: the committed set is what its README says, and deskhand eval reads all of its files.
  * What the model answers is not tested here: the table in data/nano/SKILL.md tells. */
 #include "base/file.h"
 #include "base/mem.h"
@@ -46,9 +46,10 @@ static void check_box(const json_t *row, const json_t *bbox)
     assert_true(json_is_string(json_object_get(row, "version")));
 }
 
-static void there_are_enough_targets_inside_their_pictures(void **state)
+static void check_file(const char *name, size_t n_rows, size_t n_screens, size_t n_kinds)
 {
-    json_t *list = json_load_file(SET "/targets.json", 0, NULL), *row, *bbox;
+    AUTO_FREE char *path = file_join(SET, name);
+    json_t *list = json_load_file(path, 0, NULL), *row, *bbox;
     json_t *screens = json_object(), *kinds = json_object();
     size_t i;
     json_array_foreach(list, i, row)
@@ -60,12 +61,18 @@ static void there_are_enough_targets_inside_their_pictures(void **state)
         json_object_set(screens, json_string_value(json_object_get(row, "img_filename")), row);
         json_object_set(kinds, json_string_value(json_object_get(row, "data_type")), row);
     }
-    assert_true(json_array_size(list) >= 300);
-    assert_true(json_object_size(screens) >= 60);
-    assert_int_equal(json_object_size(kinds), 6);
+    assert_true(json_array_size(list) >= n_rows);
+    assert_true(json_object_size(screens) >= n_screens);
+    assert_int_equal(json_object_size(kinds), n_kinds);
     json_decref(list);
     json_decref(screens);
     json_decref(kinds);
+}
+
+static void there_are_enough_targets_inside_their_pictures(void **state)
+{
+    check_file("targets.json", 300, 60, 6);
+    check_file("icons.json", 60, 10, 1);
 }
 
 static void eval_reads_all_of_it(void **state)
@@ -80,9 +87,11 @@ static void eval_reads_all_of_it(void **state)
     fclose(f);
     json_t *j = json_loads(out, 0, NULL), *sections = json_object_get(j, "sections"), *s;
     const char *name;
+    json_int_t n_rows = 0;
     assert_int_equal(json_object_size(sections), 4);
     json_object_foreach(sections, name, s)
-        assert_int_equal(json_integer_value(json_object_get(s, "n")), 1);
+        n_rows += json_integer_value(json_object_get(s, "n"));
+    assert_int_equal(n_rows, 2 * 2 + 2); /* of each file one, targets with both prompts */
     json_decref(j);
     free(out);
 }
