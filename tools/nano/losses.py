@@ -1,9 +1,9 @@
 """The losses.  Next-token prediction, and beside it what the inside of the network should look at.
 
 A small network finds out by itself only slowly that a label must be searched in the picture, so each step of
-that circuit is asked for directly: characters in the patches, rows and columns and words in the visual tokens
-(after decoder layer 2), label tokens looking at their print (layer 3), the point looking at its cell (layer 5),
-copied words looking at their source (layer 4).  `attend` asks it of a real attention head, so that what is
+that circuit is asked for directly: characters in the patches, icons in the visual tokens, rows and columns and
+words there after decoder layer 2, label tokens looking at their print (layer 3), the point looking at its cell
+(layer 5), copied words looking at their source (layer 4).  `attend` asks it of a real attention head, so that what is
 looked at also flows on; the `*q`/`*k` heads of the model ask that queries and keys be ready there.
 """
 
@@ -95,12 +95,23 @@ def page(m, img, want):
     return chars(m, m.visual(img)[1], want)
 
 
-def sight(m, img, printed, controls):
-    """The vision tower alone: reading, and telling controls apart."""
-    aux, measure = m.visual(img)[1], {}
+def icons(m, tokens, pictures):
+    """Which icon is in a cell, read from the visual tokens."""
+    i, cell, which = pictures.unbind(1)
+    score = m.icons(unit(tokens[i, cell])).float()
+    return F.cross_entropy(score, which), right(score, which).mean()
+
+
+def sight(m, img, printed, controls, pictures):
+    """The vision tower alone: reading, telling controls apart, and icons."""
+    (tokens, aux), measure = m.visual(img), {}
     loss, measure['chars'] = chars(m, aux, printed)
     l, measure['kinds'] = kinds(m, aux, controls)
-    return loss + 0.2 * l, measure
+    loss = loss + 0.2 * l
+    if len(pictures):
+        l, measure['icons'] = icons(m, tokens, pictures)
+        loss = loss + 0.5 * l
+    return loss, measure
 
 
 def scores(q, k, i):
@@ -175,6 +186,9 @@ def whole(m, b, still=False):
         loss = loss + 0.5 * l
         l, measure['kinds'] = kinds(m, aux, b['kinds'])
         loss = loss + 0.3 * l
+        if len(b['pictures']):
+            l, measure['icons'] = icons(m, feat, b['pictures'])
+            loss = loss + 0.3 * l
     first, cells, wide = len(PRE), int(im[0].sum()), b['img'].shape[-1] // 28
     r, c = (b['pos'][1][im] - first).long(), (b['pos'][2][im] - first).long()
     l, measure['place'] = place(m.posh, h2[im], r, c)

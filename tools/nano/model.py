@@ -17,7 +17,7 @@ class C:
     vd, vl, vh, vff, full = 192, 6, 3, 512, (2, 5)
     d, l, h, kv, hd, ff, vocab = 256, 6, 4, 2, 64, 704, 1024
     theta, mrope = 10000.0, (8, 12, 12)
-    kinds = 22  # of controls, in the losses
+    kinds, icons = 22, 80  # of controls, and of icons by their pictures, in the losses
 
 
 class RMS(nn.Module):
@@ -265,7 +265,7 @@ def half_precision():
 
 
 # the parameters that only training has
-AUX = tuple(n + '.' for n in 'ocr posh pq pk tq tk cq ck rd place4 place5 kinds spot'.split())
+AUX = tuple(n + '.' for n in 'ocr posh pq pk tq tk cq ck rd place4 place5 kinds spot icons'.split())
 
 
 class Nano(nn.Module):
@@ -284,6 +284,7 @@ class Nano(nn.Module):
         self.place5 = nn.Linear(c.d, 128)
         self.kinds = nn.Linear(c.vd, c.kinds)
         self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
+        self.icons = nn.Linear(c.d, c.icons)
         for n, p in self.named_parameters():
             if p.dim() >= 2:
                 nn.init.normal_(p, std=0.02 if 'embed' in n else 1 / math.sqrt(p[0].numel()))

@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 import gen_drawn
+import icons
 import model
 import screens
 import tasks
@@ -60,6 +61,8 @@ WAYS = dict(
 )
 # the cell of what is not there
 NOWHERE = -1
+# share of boards of icons among the real windows
+BOARDS = 0.12
 # kinds of control, for the losses that ask what is where; 0 is none, the last is any other
 KINDS = (
     'button field item menu tab column checkbox link radio switch slider close maximize minimize icon'.split()
@@ -68,6 +71,7 @@ KINDS = (
 KIND = {k: i for i, k in enumerate(KINDS, 1)}
 N_KINDS = model.C.kinds
 assert N_KINDS == len(KINDS) + 2
+assert model.C.icons == len(icons.ICONS)
 
 Point = namedtuple('Point', 'token box')
 Tokens = namedtuple('Tokens', 'ids offsets')
@@ -482,6 +486,19 @@ def kinds(scr):
     return m
 
 
+def pictures(scr):
+    """(cell, which picture) of the icons, each in the cell of its middle."""
+    left, top = getattr(scr, 'part', (0, 0))[:2]
+    w, h, out = scr.w // 28, scr.h // 28, []
+    for e in scr.el:
+        which = icons.PICTURE.get(e['label'].lower()) if e.get('icon') else None
+        x, y = tasks.center(e['box'])
+        j, i = x // 28 - left, y // 28 - top
+        if which is not None and 0 <= i < h and 0 <= j < w:
+            out.append((i * w + j, which))
+    return out
+
+
 def points(scr):
     """For every cell with a control's point (cell, kind, x and y of the point in the cell), the smallest's."""
     found = {}
@@ -493,12 +510,13 @@ def points(scr):
 
 
 def seen(seed, w, h, n, real):
-    """What the vision tower alone learns from: pictures, their characters and their controls."""
+    """What the vision tower alone learns from: pictures, their characters, controls and icons."""
     all_of = [screens.Collage(w, h, (seed * 7919 + i) * 1009, real) for i in range(n)]
     return (
         torch.stack([norm(s.img) for s in all_of]),
         torch.stack([printed(s) for s in all_of]),
         torch.stack([kinds(s) for s in all_of]),
+        torch.tensor([(i, *q) for i, s in enumerate(all_of) for q in pictures(s)]),
     )
 
 
@@ -552,6 +570,7 @@ def collate(packs):
     b['chars'] = torch.stack([printed(p.scr) for p in packs])
     b['kinds'] = torch.stack([kinds(p.scr) for p in packs])
     b['points'] = torch.tensor([(i, *q) for i, p in enumerate(packs) for q in points(p.scr)])
+    b['pictures'] = torch.tensor([(i, *q) for i, p in enumerate(packs) for q in pictures(p.scr)])
 
     def rows(of):
         """[batch index, ...] of all packs' records"""
@@ -581,7 +600,10 @@ def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03, fa
         if u > 0.98:
             scr = gen_drawn.Terminal(w, h, seed * 1009 + i).render()
         elif real and u < share:
-            scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms, far=far)
+            if real.iconic and u < share * BOARDS:
+                scr = screens.Board(w, h, seed * 1009 + i, real)
+            else:
+                scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms, far=far)
         else:
             scr = gen_drawn.Screen(w, h, seed * 1009 + i).render()
         packs.append(pack_screen(scr, other))

@@ -5,13 +5,16 @@ import io
 import json
 import os
 import random
+from collections import Counter
 
 from PIL import Image, ImageOps
 
 import gen_drawn
+from icons import PICTURE
 
 # series of gen_xaw.py and gen_term.py: few windows that look like no others, taken more often
 RARE = '81', '82'
+ICONIC = 0.2  # share of windows with icons that is taken besides those that come by chance
 DESKTOPS = [(0, 0, 0), (0, 0, 0), (68, 68, 68), (0, 0, 60), (59, 66, 82)]
 
 
@@ -30,13 +33,15 @@ class Real:
     def __init__(self, folder, part='train'):
         names = sorted(n[:-5] for n in glob.glob(folder + '/*.json'))
         names = [n for n in names if (int(n[-3:]) % 50 == 0) == (part == 'test')]
-        self.names, self.cache, self.forms, self.rich = [], {}, {}, []
+        self.names, self.cache, self.forms, self.rich, self.iconic = [], {}, {}, [], []
         for n in names:
             with open(n + '.json') as f:
                 d = json.load(f)
             if min(d['w'], d['h']) < 56 or 'title' in d and d['title'][1] > d['h'] / 2:
                 continue  # taken before a busy machine had drawn it
             self.names.append(n)
+            if sum(e.get('icon', False) for e in d['el']) > 2:
+                self.iconic.append(n)
             k = form_state(d)
             if k:
                 self.forms.setdefault(k, []).append(n)
@@ -52,6 +57,8 @@ class Real:
             n = r.choice(self.rich)
         if self.rare and r.random() < 0.12:
             n = r.choice(self.rare)
+        elif self.iconic and r.random() < ICONIC:
+            n = r.choice(self.iconic)
         elif r.random() < forms:
             k = r.choice([1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5])
             n = r.choice(self.forms.get((k, r.randint(0, k)), self.names))
@@ -70,6 +77,11 @@ class Real:
     def controls(self, r, forms=0.0):
         """Those of a random window."""
         return self.load(self.pick(r, forms))[1]['el']
+
+    def icons(self, r):
+        """A random window with icons."""
+        im, d = self.load(r.choice(self.iconic))
+        return Image.open(io.BytesIO(im)).convert('RGB'), d
 
 
 def clip(b, w, h):
@@ -237,27 +249,47 @@ class Composite:
 
 
 class Collage:
-    """Words of many windows, cut out with what is around them: more to read than any screen has."""
+    """Words of many windows, or now and then icons, cut out with what is around them: more to read, and more to know
+    by its picture, than any screen has."""
+
+    iconic = 0.65  # share of those with icons
 
     def __init__(self, w, h, seed, real):
         r = self.r = random.Random(seed)
         self.w, self.h, self.el, self.chars = w, h, [], []
         self.img = Image.new('RGB', (w, h), tuple(r.randint(0, 255) for _ in range(3)))
+        iconic = real.iconic and r.random() < self.iconic
         x = y = tall = 0
-        while y < h:
-            im, d = real.get(r)
+        for _ in range(30):
+            if y >= h:
+                break
+            im, d = real.icons(r) if iconic else real.get(r)
             im, d = scaled(r, im, d, 2 * d['w'], 2 * d['h'])
             im = colours(r, im)
-            words = [q for q in d['words'] if q[1]]
-            for _, xs, my in r.sample(words, min(len(words), 16)):
-                part = [min(xs) - r.randint(8, 20), my - r.randint(11, 20), max(xs) + r.randint(8, 20)]
-                part = [int(v) for v in clip((*part, my + r.randint(11, 20)), d['w'], d['h'])]
+            parts = self.icons(d) if iconic else self.lines(d)
+            for part in r.sample(parts, min(len(parts), 12 if iconic else 16)):
+                part = [int(v) for v in clip(part, d['w'], d['h'])]
                 if min(part[2] - part[0], part[3] - part[1]) < 16:
                     continue
                 if x + part[2] - part[0] > w:
                     x, y, tall = 0, y + tall, 0
                 self.add(im, d, part, x, y)
                 x, tall = x + part[2] - part[0], max(tall, part[3] - part[1])
+
+    def lines(self, d):
+        """Where to cut to have one word or label each."""
+        rnd = self.r.randint
+        return [
+            (min(xs) - rnd(8, 20), y - rnd(11, 20), max(xs) + rnd(8, 20), y + rnd(11, 20))
+            for _, xs, y in d['words']
+            if xs
+        ]
+
+    def icons(self, d):
+        """The same for icons."""
+        rnd = self.r.randint
+        boxes = [e['box'] for e in d['el'] if e.get('icon')]
+        return [(a - rnd(0, 10), b - rnd(0, 10), p + rnd(0, 10), q + rnd(0, 10)) for a, b, p, q in boxes]
 
     def add(self, im, d, part, x, y):
         self.img.paste(im.crop(part), (x, y))
@@ -273,3 +305,27 @@ class Collage:
                 box = clip((c[0] + dx, c[1] + dy, c[2] + dx, c[3] + dy), self.w, self.h)
                 if box[0] < box[2] and box[1] < box[3]:
                     self.el.append(dict(e, box=box))
+
+
+class Board(Collage):
+    """Icons of many windows, none twice, as a screen with tasks: a tool bar has too few to learn their names soon."""
+
+    blind = False
+    iconic = 1
+
+    def __init__(self, w, h, seed, real):
+        self.had = set()
+        super().__init__(w, h, seed, real)
+        self.words, self.texts, self.form, self.keys, self.cut = [], [], [], [], []
+        self.elsewhere = real.icons(self.r)[1]['el']
+        count = Counter(picture(e) for e in self.el)
+        self.el = [dict(e, label='' if count[picture(e)] > 1 else e['label']) for e in self.el]
+
+    def icons(self, d):
+        fresh = [e for e in d['el'] if e.get('icon') and picture(e) not in self.had]
+        self.had |= {picture(e) for e in fresh}
+        return super().icons(dict(el=fresh))
+
+
+def picture(e):
+    return PICTURE.get(e['label'].lower(), e['label'])

@@ -9,6 +9,7 @@ TARGETS = [
     ('by what is printed on it', 'text'),
     ('field by its label', 'field'),
     ('icon by its name', 'icon'),
+    ('... in a theme that it has learned', 'known icon'),
     ('by its role', 'role'),
     ('by position or neighbour', 'relation'),
     ('absent: refused', 'absent'),

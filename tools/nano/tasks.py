@@ -2,6 +2,7 @@
 
 from collections import Counter, namedtuple
 
+from icons import PICTURE
 from words import FIELDS, WORDS, form_label, hard_value, path, phrase, value_for
 
 SYS = (
@@ -140,8 +141,12 @@ def usable(s):
 
 def some(r, els, n):
     """Up to n controls; of a kind that the screen has often, each is taken less often."""
-    count = Counter(e['kind'] for e in els)
-    return sorted(els, key=lambda e: r.random() ** count[e['kind']] ** 0.5, reverse=True)[:n]
+
+    def kind(e):
+        return 'icon' if e.get('icon') else e['kind']
+
+    count = Counter(map(kind, els))
+    return sorted(els, key=lambda e: r.random() ** count[kind(e)] ** 0.5, reverse=True)[:n]
 
 
 def named(e):
@@ -210,9 +215,11 @@ def verb(r, e):
 
 
 def if_absent(s, label):
-    """The label if the screen does not have it, else None."""
+    """The label if the screen does not have it, nor an icon that is called so, else None."""
     there = ' '.join([t.lower() for t in s.texts] + [f'{e["kind"]} {e["label"].lower()}' for e in s.el])
-    return label if label.lower() not in there else None
+    pictures = [PICTURE.get(e['label'].lower()) for e in s.el if e.get('icon')]
+    is_icon = PICTURE.get(label.lower(), 'none') in pictures
+    return label if label.lower() not in there and not is_icon else None
 
 
 def missing(s, kind):
