@@ -21,6 +21,7 @@ CURVES = [
     (('decided',), 'kind, yes or no', (240, 90, 180)),
     (('kinds',), 'controls in patches', (110, 190, 60)),
     (('spots',), 'controls in tokens', (90, 90, 90)),
+    (('see_icons',), 'icons of collages', (255, 120, 60)),
 ]
 LEFT, TOP, RIGHT, BOTTOM = 40, 20, 630, 350
 

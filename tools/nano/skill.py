@@ -134,7 +134,7 @@ def main(folder, before_is):
         'The set is [tests/eval](../../tests/eval/README.md): stock programs, pages, GTK, icon and window-manager themes that'
     )
     print(
-        f'training never saw; {ground["n"]} targets, {now["next step"]["n"]} steps of tasks, {now["questions"]["n"]} questions.'
+        f'training never saw (but for the icon themes of one row); {ground["n"]} targets, {now["next step"]["n"]} steps of tasks, {now["questions"]["n"]} questions.'
     )
     print(
         "Hits of all, and between which shares the true one lies with 95 %. Greedy, the engine's grammar, a screen larger than"
