@@ -24,8 +24,7 @@ from PIL import Image, ImageGrab
 import eval_set_screens
 import eval_set_targets
 
-# the files of targets and which are in them
-TARGETS = dict(targets=lambda r: r['data_type'] != 'known icon', icons=lambda r: r['data_type'] == 'known icon')
+TARGETS = 'targets', 'icons'  # the files of targets
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUIET = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -394,8 +393,8 @@ class Maker:
         order = {s['name']: i for i, s in enumerate(eval_set_screens.SCREENS)}
         for rows in (self.targets, self.steps, self.questions):
             rows.sort(key=lambda r: order[re.sub(r'(-step\d+)?\.png$', '', r['img_filename'])])
-        for name, is_here in TARGETS.items():
-            rows = [json.dumps(r) for r in self.targets if is_here(r)]
+        for name in TARGETS:
+            rows = [json.dumps(r) for r in self.targets if (name == 'icons') == (r['data_type'] == 'known icon')]
             with open(f'{self.out}/{name}.json', 'w') as f:
                 f.write('[\n' + ',\n'.join(rows) + '\n]\n')
         lines(self.steps, 'steps.jsonl')

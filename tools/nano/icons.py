@@ -88,3 +88,8 @@ open-menu menu'''.splitlines())
 
 # which picture something is called for, from 0 on
 PICTURE = {called: i for i, names in enumerate(ICONS.values()) for called in names.split('|')}
+
+
+def picture(e):
+    """Which picture shows a control that is known by it, None for others."""
+    return PICTURE.get(e['label'].lower()) if e.get('icon') else None

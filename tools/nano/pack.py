@@ -465,7 +465,7 @@ def printed(scr):
 
 
 def on_picture(scr):
-    """The controls, the largest first, each with its box in the picture's pixels and its kind's number."""
+    """The controls, the largest first, each with its box in the picture's pixels."""
     left, top = getattr(scr, 'part', (0, 0))[:2]
 
     def size(e):
@@ -473,40 +473,40 @@ def on_picture(scr):
         return (b[2] - b[0]) * (b[3] - b[1])
 
     for e in sorted(scr.el, key=size, reverse=True):
-        b = [v - 28 * d for v, d in zip(e['box'], (left, top) * 2)]
-        yield b, KIND.get(e['kind'], N_KINDS - 1)
+        yield [v - 28 * d for v, d in zip(e['box'], (left, top) * 2)], e
+
+
+def kind_of(e):
+    return KIND.get(e['kind'], N_KINDS - 1)
 
 
 def kinds(scr):
     """The kind of control in the middle of every 14 px patch, the smallest that has it."""
     m = torch.zeros(scr.h // 14, scr.w // 14, dtype=torch.long)
-    for b, kind in on_picture(scr):
+    for b, e in on_picture(scr):
         i, j = ([int(max(v, 0) + 6) // 14 for v in q] for q in ((b[1], b[3]), (b[0], b[2])))
-        m[i[0] : i[1], j[0] : j[1]] = kind
+        m[i[0] : i[1], j[0] : j[1]] = kind_of(e)
     return m
 
 
-def pictures(scr):
-    """(cell, which picture) of the icons, each in the cell of its middle."""
-    left, top = getattr(scr, 'part', (0, 0))[:2]
-    w, h, out = scr.w // 28, scr.h // 28, []
-    for e in scr.el:
-        which = icons.PICTURE.get(e['label'].lower()) if e.get('icon') else None
-        x, y = tasks.center(e['box'])
-        j, i = x // 28 - left, y // 28 - top
-        if which is not None and 0 <= i < h and 0 <= j < w:
-            out.append((i * w + j, which))
-    return out
+def pointed_at(scr):
+    """(cell, x and y in the cell, the control) of the points of the controls that are on the picture."""
+    for b, e in on_picture(scr):
+        x, y = tasks.center(b)
+        if 0 <= x < scr.w and 0 <= y < scr.h:
+            yield y // 28 * (scr.w // 28) + x // 28, x % 28, y % 28, e
 
 
 def points(scr):
     """For every cell with a control's point (cell, kind, x and y of the point in the cell), the smallest's."""
-    found = {}
-    for b, kind in on_picture(scr):
-        x, y = tasks.center(b)
-        if 0 <= x < scr.w and 0 <= y < scr.h:
-            found[y // 28 * (scr.w // 28) + x // 28] = kind, x % 28, y % 28
+    found = {cell: (kind_of(e), x, y) for cell, x, y, e in pointed_at(scr)}
     return [(c, *v) for c, v in found.items()]
+
+
+def pictures(scr):
+    """(cell, which picture) of the icons."""
+    found = [(cell, icons.picture(e)) for cell, _, _, e in pointed_at(scr)]
+    return [(cell, which) for cell, which in found if which is not None]
 
 
 def seen(seed, w, h, n, real):

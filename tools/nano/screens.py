@@ -70,9 +70,12 @@ class Real:
                 self.cache[n] = im.read(), json.load(f)  # not the pixels: they would fill the memory
         return self.cache[n]
 
-    def get(self, r, forms=0.0):
-        im, d = self.load(self.pick(r, forms))
+    def open(self, n):
+        im, d = self.load(n)
         return Image.open(io.BytesIO(im)).convert('RGB'), d
+
+    def get(self, r, forms=0.0):
+        return self.open(self.pick(r, forms))
 
     def controls(self, r, forms=0.0):
         """Those of a random window."""
@@ -80,8 +83,7 @@ class Real:
 
     def icons(self, r):
         """A random window with icons."""
-        im, d = self.load(r.choice(self.iconic))
-        return Image.open(io.BytesIO(im)).convert('RGB'), d
+        return self.open(r.choice(self.iconic))
 
 
 def clip(b, w, h):
@@ -318,14 +320,15 @@ class Board(Collage):
         super().__init__(w, h, seed, real)
         self.words, self.texts, self.form, self.keys, self.cut = [], [], [], [], []
         self.elsewhere = real.icons(self.r)[1]['el']
-        count = Counter(picture(e) for e in self.el)
-        self.el = [dict(e, label='' if count[picture(e)] > 1 else e['label']) for e in self.el]
+        count = Counter(known_as(e) for e in self.el)
+        self.el = [dict(e, label='' if count[known_as(e)] > 1 else e['label']) for e in self.el]
 
     def icons(self, d):
-        fresh = [e for e in d['el'] if e.get('icon') and picture(e) not in self.had]
-        self.had |= {picture(e) for e in fresh}
+        fresh = [e for e in d['el'] if e.get('icon') and known_as(e) not in self.had]
+        self.had |= {known_as(e) for e in fresh}
         return super().icons(dict(el=fresh))
 
 
-def picture(e):
+def known_as(e):
+    """The same for all names of one picture."""
     return PICTURE.get(e['label'].lower(), e['label'])

@@ -2,7 +2,7 @@
 
 from collections import Counter, namedtuple
 
-from icons import PICTURE
+from icons import PICTURE, picture
 from words import FIELDS, WORDS, form_label, hard_value, path, phrase, value_for
 
 SYS = (
@@ -217,8 +217,7 @@ def verb(r, e):
 def if_absent(s, label):
     """The label if the screen does not have it, nor an icon that is called so, else None."""
     there = ' '.join([t.lower() for t in s.texts] + [f'{e["kind"]} {e["label"].lower()}' for e in s.el])
-    pictures = [PICTURE.get(e['label'].lower()) for e in s.el if e.get('icon')]
-    is_icon = PICTURE.get(label.lower(), 'none') in pictures
+    is_icon = PICTURE.get(label.lower(), 'none') in map(picture, s.el)
     return label if label.lower() not in there and not is_icon else None
 
 
