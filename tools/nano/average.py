@@ -7,7 +7,8 @@ import torch
 
 def main(a, share, b, out):
     a, b = (torch.load(f, map_location='cpu')['ema'] for f in (a, b))
-    mixed = {n: a[n] * share + b[n] * (1 - share) if a[n].is_floating_point() else b[n] for n in a}
+    # one may be older than some of the auxiliary heads
+    mixed = {n: a[n] * share + b[n] * (1 - share) for n in a.keys() & b.keys()}
     torch.save(dict(m=mixed, ema=mixed), out)
 
 

@@ -136,7 +136,7 @@ def packed(rows):
     r = random.Random(0)
     agent = all(q['user'].startswith(tasks.AGENT) for q in rows)
     im = rows[0]['image']
-    scr = SimpleNamespace(r=r, w=im.width, h=im.height, img=im, words=[], chars=[], el=[])
+    scr = SimpleNamespace(r=r, w=im.width, h=im.height, img=im, words=[], chars=[], el=[], blind=True)
     p = pack.Pack(scr, 'agent' if agent else 'ask')
     for q in rows:
         label = re.match(r'<think>\n[a-z ]+ "(.*)"\n', q['answer'])

@@ -265,7 +265,7 @@ def half_precision():
 
 
 # the parameters that only training has
-AUX = tuple(n + '.' for n in 'ocr posh pq pk tq tk cq ck rd place4 place5 kinds spot icons'.split())
+AUX = tuple(n + '.' for n in 'ocr posh pq pk tq tk cq ck rd place4 place5 kinds spot icons within5'.split())
 
 
 class Nano(nn.Module):
@@ -285,6 +285,7 @@ class Nano(nn.Module):
         self.kinds = nn.Linear(c.vd, c.kinds)
         self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
         self.icons = nn.Linear(c.d, c.icons)
+        self.within5 = nn.Linear(c.d, 128)
         for n, p in self.named_parameters():
             if p.dim() >= 2:
                 nn.init.normal_(p, std=0.02 if 'embed' in n else 1 / math.sqrt(p[0].numel()))

@@ -73,7 +73,8 @@ N_KINDS = model.C.kinds
 assert N_KINDS == len(KINDS) + 2
 assert model.C.icons == len(icons.ICONS)
 
-Point = namedtuple('Point', 'token box')
+# a token looks at a box; `at` is the point meant by it
+Point = namedtuple('Point', 'token box at')
 Tokens = namedtuple('Tokens', 'ids offsets')
 Copy = namedtuple('Copy', 'token source which')
 
@@ -288,15 +289,17 @@ class Pack:
         box, label = [v - d for v, d in zip(el['box'], (x, y, x, y))], el['label']
         if bracket is not None:
             # the numbers of a box look at the cells of its corners
-            at = [box] * 2 + [None] * 2
+            look, at = [box] * 2 + [None] * 2, [tasks.center(box)] * 4
             if 'bbox' in answer and target:
-                at = [self.corner(box[0] + 6, box[1] + 6)] * 2 + [self.corner(box[2] - 6, box[3] - 6)] * 2
-            self.ends.append(Point(o + bracket, at[0]))
+                look = [self.corner(box[0] + 6, box[1] + 6)] * 2 + [self.corner(box[2] - 6, box[3] - 6)] * 2
+                b = tasks.corner(box)
+                at = [b[:2]] * 2 + [b[2:]] * 2
+            self.ends.append(Point(o + bracket, look[0], at[0]))
             number = 0
             for j in range(bracket + 1, last):
                 number += ae.ids[j] not in DIGITS and ae.ids[j - 1] in DIGITS
                 if ae.ids[j + 1] in DIGITS or ae.ids[j] in DIGITS:
-                    self.digits.append(Point(o + j, at[number]))
+                    self.digits.append(Point(o + j, look[number], at[number]))
         a = answer.find('"' + label + '"')
         if not label or a < 0:
             return
@@ -304,7 +307,7 @@ class Pack:
         for j, (x, y) in enumerate(ae.offsets):
             unsaid = user and label.lower() not in user.lower()
             if x <= b < y <= b + 3 or unsaid and x <= a < y:
-                self.ends.append(Point(o + j, box))
+                self.ends.append(Point(o + j, box, tasks.center(box)))
         self.search(ae, o, a + 1, label, el)
 
     def search(self, en, o, a, label, el, there=True):
@@ -443,6 +446,11 @@ def spot(box, gh, gw):
     return m.flatten()
 
 
+def within(q):
+    """Where a point is, from the upper left corner of the cell looked at."""
+    return [v - z // 28 * 28 for v, z in zip(q.at, tasks.center(q.box))]
+
+
 def cover(box, gh, gw):
     """How much of the box is in each cell, summing to one."""
 
@@ -564,6 +572,7 @@ def collate(packs):
         b['pos'][:, i, :m] = torch.tensor(p.pos).T.float()
         for k in ('ids', 'seg', 'lab', 'wt', 'full'):
             b[k][i, :m] = torch.tensor(getattr(p, k))
+    b['blind'] = all(p.scr.blind for p in packs)
     b['mask'] = masks(packs)
     b['blocks'] = blocks(packs, b['mask'])
     b['img'] = torch.stack([norm(p.scr.img) for p in packs])
@@ -586,12 +595,13 @@ def collate(packs):
         b[name] = torch.tensor([(i, q.token) for i, p in enumerate(packs) for q in of(p)])
         if len(b[name]):
             b[name + '_spot'], b[name + '_cover'] = cells(spot, of), cells(cover, of)
+            b[name + '_within'] = torch.tensor([within(q) for p in packs for q in of(p)])
     return b
 
 
-def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03, far=0.0):
+def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03, far=0.0, plain=0.0):
     """`kind`: blind (one sequence) or screens (n pictures, `share` of them with real windows, `far` as if they
-    were cut out of a larger screen)."""
+    were cut out of a larger screen, `plain` as rendered)."""
     if kind == 'blind':
         return collate([pack_blind(seed)])
     packs = []
@@ -603,7 +613,7 @@ def batch(kind, seed, w, h, n, real=None, share=0.95, forms=0.75, other=0.03, fa
             if real.iconic and u < share * BOARDS:
                 scr = screens.Board(w, h, seed * 1009 + i, real)
             else:
-                scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms, far=far)
+                scr = screens.Composite(w, h, seed * 1009 + i, real, forms=forms, far=far, plain=plain)
         else:
             scr = gen_drawn.Screen(w, h, seed * 1009 + i).render()
         packs.append(pack_screen(scr, other))

@@ -55,7 +55,7 @@ class Real:
         n = r.choice(self.names)
         if r.random() < 0.6 and self.rich:
             n = r.choice(self.rich)
-        if self.rare and r.random() < 0.12:
+        if self.rare and r.random() < 0.18:
             n = r.choice(self.rare)
         elif self.iconic and r.random() < ICONIC:
             n = r.choice(self.iconic)
@@ -134,13 +134,15 @@ class Composite:
     over = 1.2  # windows may be larger than the screen by this, and cut
     close = 0.2  # share of small screens that are a part of one, enlarged, as a second look sees it
 
-    def __init__(self, w, h, seed, real, blur=0.4, forms=0.0, far=0.0):
+    def __init__(self, w, h, seed, real, blur=0.4, forms=0.0, far=0.0, plain=0.0):
         r = self.r = random.Random(seed)
         self.w, self.h = w, h
+        as_rendered = r.random() < plain
+        blur, close = (0, 0) if as_rendered else (blur, self.close)
         # the screen may have been resized to the grid by up to half a cell
         sw, sh = (w, h) if r.random() > blur else (w + r.randint(-13, 13), h + r.randint(-13, 13))
         over = self.over
-        if w < 500 and r.random() < self.close:
+        if w < 500 and r.random() < close:
             f = r.uniform(1.3, 1.7)
             sw, sh, over = int(w / f), int(h / f), 3
         self.img = self.desktop(sw, sh, seed)
@@ -155,8 +157,10 @@ class Composite:
                     if len(fits) == (1 if w < 500 or r.random() < 0.5 else 4):
                         break
             if fits:
-                self.paste(*scaled(r, *max(fits, key=lambda q: q[1]['w'] * q[1]['h']), sw, sh), sw, sh, i)
-        self.img = colours(r, self.img)
+                best = max(fits, key=lambda q: q[1]['w'] * q[1]['h'])
+                self.paste(*(best if as_rendered else scaled(r, *best, sw, sh)), sw, sh, i)
+        if not as_rendered:
+            self.img = colours(r, self.img)
         if (sw, sh) != (w, h):
             self.resize(sw, sh)
 

@@ -57,6 +57,7 @@ def options():
     a.add_argument('--share', type=float, default=0.95, help='of real windows among the screens')
     a.add_argument('--forms', type=float, default=0.75, help='of forms among the real windows')
     a.add_argument('--far', type=float, default=0.0, help='share of screens placed in a larger one')
+    a.add_argument('--plain', type=float, default=0.0, help='share of screens with windows as rendered')
     a.add_argument('--other', type=float, default=0.03, help='of grounding prompts and questions')
     return a.parse_args()
 
@@ -186,7 +187,7 @@ def worker(rank, a):
                 blind = u > 1 - a.blind and whole is not None
                 kind = 'blind' if blind else 'screens'
                 far = a.far if pictures > 1 else 0
-                b = pack.batch(kind, seed, w, h, pictures, real, a.share, a.forms, a.other, far)
+                b = pack.batch(kind, seed, w, h, pictures, real, a.share, a.forms, a.other, far, a.plain)
                 loss, got = losses.whole(m, b, r.random() < a.still)
                 measures.add('b_' if blind else '', got)
         opt.zero_grad()

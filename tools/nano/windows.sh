@@ -59,4 +59,5 @@ sed "s|<name>Clearlooks</name>|<name>$theme</name>|" /etc/xdg/openbox/rc.xml >"$
 exec xvfb-run -a -s "-screen 0 ${screen}x24" sh -c "openbox & for crash in \$(seq 99); do /usr/bin/python3 \"\$@\" && exit; done" sh $generator "$out" "$@"'
 
 echo "$jobs" | grep . | xargs -P 6 -L 1 sh -c "$one" "$1"
+"${PYTHON:-python3}" blank.py "$1"
 ls "$1"/*.json | wc -l
