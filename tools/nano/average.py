@@ -8,7 +8,7 @@ import torch
 def main(a, share, b, out):
     a, b = (torch.load(f, map_location='cpu')['ema'] for f in (a, b))
     # one may be older than some of the auxiliary heads
-    mixed = {n: a[n] * share + b[n] * (1 - share) for n in a.keys() & b.keys()}
+    mixed = {n: a[n] * share + b[n] * (1 - share) for n in a if n in b}
     torch.save(dict(m=mixed, ema=mixed), out)
 
 

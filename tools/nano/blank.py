@@ -22,7 +22,8 @@ def main(folder):
         with open(name) as f:
             words = [q for q in json.load(f)['words'] if q[1]]
         with Image.open(name[:-5] + '.png') as im:
-            missing = sum(not drawn(im.convert('RGB'), xs, y) for _, xs, y in words)
+            rgb = im.convert('RGB')
+        missing = sum(not drawn(rgb, xs, y) for _, xs, y in words)
         if words and missing > OF * len(words):
             os.remove(name)
             os.remove(name[:-5] + '.png')

@@ -218,9 +218,10 @@ def whole(m, b, still=False):
         measure['att_spot'] = (got == want).float().mean()
         i, t = b['look'].unbind(1)
         at = b['pos'][1:, i, first + want].long() - first
-        l, measure['arrived'] = place(m.place5, unit(h5[i, t]), at[0], at[1])
+        state = unit(h5[i, t])
+        l, measure['arrived'] = place(m.place5, state, at[0], at[1])
         loss = loss + 0.5 * l
-        l, measure['aside'] = within(m.within5, unit(h5[i, t]), b['look_within'])
+        l, measure['aside'] = within(m.within5, state, b['look_within'])
         loss = loss + 0.5 * l
         measure['att_row'] = (got // wide == want // wide).float().mean()
         i, t = b['ends'].unbind(1)

@@ -289,17 +289,17 @@ class Pack:
         box, label = [v - d for v, d in zip(el['box'], (x, y, x, y))], el['label']
         if bracket is not None:
             # the numbers of a box look at the cells of its corners
-            look, at = [box] * 2 + [None] * 2, [tasks.center(box)] * 4
+            to = [(box, tasks.center(box))] * 2
             if 'bbox' in answer and target:
-                look = [self.corner(box[0] + 6, box[1] + 6)] * 2 + [self.corner(box[2] - 6, box[3] - 6)] * 2
                 b = tasks.corner(box)
-                at = [b[:2]] * 2 + [b[2:]] * 2
-            self.ends.append(Point(o + bracket, look[0], at[0]))
+                to = [(self.corner(box[0] + 6, box[1] + 6), b[:2])] * 2
+                to += [(self.corner(box[2] - 6, box[3] - 6), b[2:])] * 2
+            self.ends.append(Point(o + bracket, *to[0]))
             number = 0
             for j in range(bracket + 1, last):
                 number += ae.ids[j] not in DIGITS and ae.ids[j - 1] in DIGITS
                 if ae.ids[j + 1] in DIGITS or ae.ids[j] in DIGITS:
-                    self.digits.append(Point(o + j, look[number], at[number]))
+                    self.digits.append(Point(o + j, *to[number]))
         a = answer.find('"' + label + '"')
         if not label or a < 0:
             return
@@ -591,11 +591,15 @@ def collate(packs):
     b['copy'] = torch.tensor(rows(lambda p: p.copies))
     b['tok'] = torch.tensor(rows(lambda p: p.tok))
     b['read'] = torch.tensor(rows(lambda p: p.read))
-    for name, of in (('ends', lambda p: p.ends), ('look', lambda p: p.ends + p.digits)):
+
+    def looks(p):
+        return p.ends + p.digits
+
+    for name, of in (('ends', lambda p: p.ends), ('look', looks)):
         b[name] = torch.tensor([(i, q.token) for i, p in enumerate(packs) for q in of(p)])
         if len(b[name]):
             b[name + '_spot'], b[name + '_cover'] = cells(spot, of), cells(cover, of)
-            b[name + '_within'] = torch.tensor([within(q) for p in packs for q in of(p)])
+    b['look_within'] = torch.tensor([within(q) for p in packs for q in looks(p)])
     return b
 
 

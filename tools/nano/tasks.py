@@ -110,7 +110,8 @@ Label = namedtuple('Label', 'text el there')
 
 def snap(a, b):
     """A whole number inside (a, b), near its middle and on the coarsest grid that has one: the middles of the
-    model's 28 px cells, else of the 14 px patches, else of their quarters, else exact.  The digits of a point then follow from the cell.
+    model's 28 px cells, else of the 14 px patches, else of their quarters, else exact.  The digits of a point
+    then follow from the cell.
     """
     m = (a + b) / 2
     for step, inset in ((28, 3), (14, 2), (7, 1)):
