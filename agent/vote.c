@@ -1,13 +1,18 @@
-/* The ballots and the count. The mean of the points that agree is nearer to the middle of the target
- * than any of them: the errors of cutting a picture into tokens cancel. */
+/* The ballots and the count. The mean of the points that agree is nearer to the middle of the
+ * target than any of them: the errors of cutting a picture into tokens cancel. */
 #include "agent/vote.h"
 
 #include "actions/action.h"
 #include "base/mem.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define VOTE 1000 /* what one weighs of which the model is sure */
+/* Of a vote, the least that counts: a reply of many words is never probable as a whole. */
+#define LEAST 0.1
 
 static bool is_near(struct screen_pt a, struct screen_pt b)
 {
@@ -29,6 +34,15 @@ static int n_like(const struct vote *v, int i, int first)
     int n = 0;
     for (int j = first; j < v->n; j++)
         n += agree(&v->ballots[i], &v->ballots[j]);
+    return n;
+}
+
+/* What the ballots that say the same as number i, itself too, weigh. */
+static int weight_like(const struct vote *v, int i)
+{
+    int n = 0;
+    for (int j = 0; j < v->n; j++)
+        n += agree(&v->ballots[i], &v->ballots[j]) ? v->ballots[j].weight : 0;
     return n;
 }
 
@@ -138,11 +152,12 @@ int vote_looks(int asked, int by_checkpoint)
     return CLAMP(asked ? asked : by_checkpoint, 1, LOOK_MAX);
 }
 
-void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,
-              struct rect inside)
+void vote_add(struct vote *v, const char *text, size_t n, double logprob, bool is_box,
+              const struct place *place, struct rect inside)
 {
     struct ballot *b = &v->ballots[v->n++];
-    *b = (struct ballot){0};
+    double p = exp(is_box ? logprob / 2 : logprob);
+    *b = (struct ballot){.weight = (int)lrint(VOTE * CLAMP(p, LEAST, 1))};
     (is_box ? read_box : read_action)(text, n, place, inside, b);
     if (v->part && !b->points && !b->gives_up) { /* what a part does not show it cannot know */
         free(b->said);
@@ -172,6 +187,16 @@ static bool is_in_part(const struct vote *v, int i)
     return v->part && v->ballots[i].points && n_like(v, i, 0) >= 2 && n_like(v, i, v->n_whole);
 }
 
+/* Of ballots that say something else than number i, what those that agree weigh at most. */
+static int rival(const struct vote *v, int i)
+{
+    int most = 0;
+    for (int j = 0; j < v->n; j++)
+        if (!agree(&v->ballots[i], &v->ballots[j]))
+            most = MAX(most, weight_like(v, j));
+    return most;
+}
+
 bool vote_count(const struct vote *v, struct tally *ret)
 {
     int most = 0;
@@ -182,7 +207,8 @@ bool vote_count(const struct vote *v, struct tally *ret)
     for (int i = 0; i < v->n; i++) {
         int n = n_like(v, i, 0);
         bool gives_up = v->ballots[i].gives_up;
-        int weight = 2 * n + (n >= 2 && !gives_up);
+        int weight = weight_like(v, i);
+        weight += n >= 2 && !gives_up ? weight / n / 2 : 0;
         if (n && weight > most && !(gives_up && in_part)) {
             most = weight;
             ret->look = i;
@@ -193,6 +219,9 @@ bool vote_count(const struct vote *v, struct tally *ret)
     const struct ballot *b = &v->ballots[ret->look];
     bool is_most = 2 * ret->n_agree > v->n_looks;
     bool unsure = ret->n_agree && (b->gives_up || (b->points && !is_most));
+    if (ret->n_agree >= 2 && !b->gives_up && !v->part &&
+        weight_like(v, ret->look) - rival(v, ret->look) >= VOTE_SURE)
+        return true;
     return is_seen(v, ret) && !(unsure && (v->part < v->n_parts || is_open(v)));
 }
 

@@ -2,7 +2,8 @@
  * sees the same button in one place and not in the next, a few pixels on; its mistakes scatter and
  * its right answers do not. Small letters it reads better enlarged: some looks are closer ones at
  * what was found, and where most have not found one place, each part of the picture is looked at.
- * How many agree also says how sure an answer is. Any thread. */
+ * A look counts as much as the model was sure of what it said, and how many agree says how sure the
+ * answer is. Any thread. */
 #ifndef DESKHAND_AGENT_VOTE_H
 #define DESKHAND_AGENT_VOTE_H
 
@@ -16,12 +17,15 @@
 /* Answers whose points lie nearer than this in both directions, in pixels of the screen, mean the
  * same: less than a token of the picture (28). */
 #define VOTE_NEAR 24
+/* Ahead of all else by so much, in thousandths of a vote, an answer is right 99 times of 100. */
+#define VOTE_SURE 1500
 
 /* What one look said: all of it but its points, and where on the screen these are. */
 struct ballot {
     char *said;    /* NULL: nothing that can be used */
     bool gives_up; /* the target is not there */
     bool points;   /* at[0] is somewhere */
+    int weight;    /* thousandths of a vote */
     struct screen_pt at[3];
 };
 
@@ -52,15 +56,18 @@ void vote_begin(struct vote *v, int n_looks, const struct frame *f);
  * a point that was found (inside f->screen), enlarged, or a part. Its `screen` says what it shows.
  * -ENOTSUP when the picture is not in the screen's own pixels. */
 int vote_frame(struct vote *v, const struct frame *f, struct frame *ret, struct err *err);
-/* Adds what the next look said of the picture that lies so; a point outside of `inside` makes it
- * nothing. is_box: a grounding answer, else an action. */
-void vote_add(struct vote *v, const char *text, size_t n, bool is_box, const struct place *place,
-              struct rect inside);
-/* True when it is over: more than half of n_looks agree, or so many have been cast; where no such
- * many have found the target in one place, once they have or each part was looked at. What most say
- * wins; of as many a place at which two or more have found the target before that it is not there
- * (two that miss it seldom miss it in the same place), and in any case where a part's look is one of
- * them (most parts do not have it); else what was said first. */
+/* Adds what the next look said of the picture that lies so, and the natural logarithm of the
+ * probability with which the model said it: it counts as so much of a vote, a tenth at least (a
+ * box, which has two points, as the root of it). A point outside of `inside` makes it nothing.
+ * is_box: a grounding answer, else an action. */
+void vote_add(struct vote *v, const char *text, size_t n, double logprob, bool is_box,
+              const struct place *place, struct rect inside);
+/* True when it is over: two looks or more agree, by VOTE_SURE ahead of what else was said; or more
+ * than half of n_looks agree, or so many have been cast; where no such many have found the target
+ * in one place, once they have or each part was looked at. What weighs most wins. A place at which
+ * two or more have found the target has half a vote more (two that miss it seldom miss it in the
+ * same place), and comes before that it is not there where a part's look is one of them (most parts
+ * do not have it). Of as much what was said first. */
 bool vote_count(const struct vote *v, struct tally *ret);
 void vote_done(struct vote *v);
 

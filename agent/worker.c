@@ -135,6 +135,7 @@ static int look_at(struct worker *w, struct slot *s, const struct frame *f, stru
         .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
         .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
         .grammar = j->kind == JOB_ASK ? NULL : &s->grammar,
+        .logprobs = j->kind != JOB_ASK,
         .on_text = on_text,
         .user = s,
     };
@@ -250,7 +251,8 @@ static bool look_differently(struct worker *w, struct slot *s)
     if (s->vote.n == 0)
         vote_begin(&s->vote, n_votes(w, j), &j->frame);
     s->said[s->vote.n] = n;
-    vote_add(&s->vote, n->text, strlen(n->text), j->kind == JOB_GROUND, &place, j->frame.screen);
+    vote_add(&s->vote, n->text, strlen(n->text), n->logprob, j->kind == JOB_GROUND, &place,
+             j->frame.screen);
     if (!n->cancelled && !vote_count(&s->vote, &tally) &&
         vote_frame(&s->vote, &j->frame, &f, NULL) == 0) {
         int rc = look_at(w, s, &f, NULL);
@@ -272,6 +274,7 @@ static void read_reply(struct news *n, struct vlm_reply *reply)
     n->text = reply->text;
     reply->text = NULL;
     n->cancelled = reply->stop == VLM_STOP_CANCELLED;
+    n->logprob = reply->logprob;
     n->timing.vision_us = reply->vision_us;
     n->timing.prefill_us = reply->prefill_us;
     n->timing.decode_us = reply->decode_us;

@@ -158,6 +158,7 @@ static int ask_once(const struct eval_row *r, const struct frame *f, const char 
     struct vlm_request request = {.messages = &message, .n_messages = 1};
     request.max_tokens = r->kind == EVAL_QUESTION ? N_TOKENS_QUESTION : N_TOKENS;
     request.grammar = r->kind == EVAL_QUESTION ? NULL : &grammar;
+    request.logprobs = r->kind != EVAL_QUESTION;
     rc = vlm_generate(r->model, &request, ret, err);
     patches_done(&patches);
     return rc;
@@ -185,8 +186,8 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
         n++;
         if (n_looks == 1)
             break;
-        vote_add(&vote, replies[n - 1].text, replies[n - 1].n_text, r->kind == EVAL_GROUND,
-                 &places[n - 1], s->frame.screen);
+        vote_add(&vote, replies[n - 1].text, replies[n - 1].n_text, replies[n - 1].logprob,
+                 r->kind == EVAL_GROUND, &places[n - 1], s->frame.screen);
         if (vote_count(&vote, &s->tally))
             break;
     }

@@ -131,8 +131,9 @@ static void keep_token(struct decoder *d, int32_t id, const float *logits)
         d->cap_tokens = MAX(64, 2 * d->cap_tokens);
         y->tokens = mem_realloc(y->tokens, sizeof(*y->tokens) * (size_t)d->cap_tokens);
     }
-    y->tokens[y->n_generated - 1] =
-        (struct vlm_token){id, logprob(logits, bpe_n_tokens(d->bpe), id)};
+    float p = logprob(logits, bpe_n_tokens(d->bpe), id);
+    y->tokens[y->n_generated - 1] = (struct vlm_token){id, p};
+    y->logprob += (double)p;
 }
 
 bool decoder_accept(struct decoder *d, int32_t id, const float *logits)
@@ -175,6 +176,7 @@ void decoder_take(struct decoder *d, struct vlm_reply *ret)
     ret->n_think = d->n_think;
     ret->think_cut = d->reply.think_cut;
     ret->tokens = d->reply.tokens;
+    ret->logprob = d->reply.logprob;
     d->reply.tokens = NULL;
     ret->n_text = d->writer.text.n;
     ret->text = str_take(&d->writer.text);

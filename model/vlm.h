@@ -118,7 +118,7 @@ struct vlm_request {
     /* A "<think>" of more tokens is closed by the engine ("\n</think>\n\n"), then the model goes
      * on. 0: no limit. Prose without the tag is bounded by max_tokens alone. */
     int max_think_tokens;
-    bool logprobs; /* fill reply.tokens */
+    bool logprobs; /* fill reply.tokens and reply.logprob */
     /* Tokens guessed ahead from what was said before and checked in one pass; the reply stays the
      * same. 0: as many as pay in the engine's precision, negative: none. */
     int n_draft;
@@ -151,6 +151,7 @@ struct vlm_reply {
     bool think_cut;  /* the thought was over its budget */
     int n_drafted, n_accepted; /* tokens that were guessed; of these, right ones */
     struct vlm_token *tokens;  /* [n_generated] with request.logprobs, else NULL; heap */
+    double logprob; /* of the whole reply, the sum of its tokens'; 0 without request.logprobs */
     int64_t vision_us, prefill_us, decode_us;
 };
 int vlm_generate(struct vlm *m, const struct vlm_request *r, struct vlm_reply *ret,

@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -85,11 +86,12 @@ static void every_look_says_where_its_pixels_are(void **state)
 #define DRAG(x) "{\"action\": \"drag\", \"start_point\": [9, 9], \"end_point\": [" #x ", 40]}"
 #define BOX(a, b, c, d) "```json\n[{\"bbox_2d\": [" #a ", " #b ", " #c ", " #d "]}]\n```"
 #define USER "{\"action\": \"call_user\"}"
+#define UNSURE (-3.0) /* the logarithm of a probability: less than a vote, and each the same */
 
 static void add(struct vote *v, const char *text)
 {
     struct place place = {600, 500, {100, 60, 600, 500}};
-    vote_add(v, text, strlen(text), false, &place, place.screen);
+    vote_add(v, text, strlen(text), UNSURE, false, &place, place.screen);
 }
 
 static void closer_looks_are_at_what_most_have_found(void **state)
@@ -212,7 +214,7 @@ static void most_looks_decide(void **state)
         struct tally t = {0};
         for (int n = 1; n <= rows[i].decided_at; n++) {
             const char *s = rows[i].said[n - 1];
-            vote_add(&v, s, strlen(s), rows[i].is_box, &place, place.screen);
+            vote_add(&v, s, strlen(s), UNSURE, rows[i].is_box, &place, place.screen);
             if (vote_count(&v, &t) != (n == rows[i].decided_at))
                 fail_msg("%s: after %d looks", rows[i].what, n);
         }
@@ -220,6 +222,50 @@ static void most_looks_decide(void **state)
             t.at[0].x != rows[i].x || t.at[0].y != rows[i].y)
             fail_msg("%s: look %d, %d of %d agree on (%d, %d)", rows[i].what, t.look, t.n_agree,
                      t.n_looks, t.at[0].x, t.at[0].y);
+        vote_done(&v);
+    }
+}
+
+/* A look weighs as much as the model was sure of it. */
+static void sure_looks_weigh_more(void **state)
+{
+    static const struct {
+        const char *what, *said[4];
+        double p[4];
+        bool is_box;
+        int n_looks, decided_at, look, n_agree;
+    } rows[] = {
+        {"one that is sure before two that are not",
+         {CLICK(10, 10), CLICK(200, 90), CLICK(12, 10), CLICK(99, 150)},
+         {0.2, 0.9, 0.2, 0.2}, false, 4, 4, 1, 1},
+        {"two that are sure are enough",
+         {CLICK(10, 10), CLICK(12, 10)}, {0.8, 0.75}, false, 5, 2, 0, 2},
+        {"almost",
+         {CLICK(10, 10), CLICK(12, 10), CLICK(12, 10)}, {0.7, 0.75, 0.1}, false, 5, 3, 0, 3},
+        {"not where another is sure too",
+         {CLICK(99, 99), CLICK(10, 10), CLICK(12, 10), CLICK(12, 10)},
+         {0.6, 0.9, 0.9, 0.1}, false, 5, 4, 1, 3},
+        {"one alone is not enough",
+         {CLICK(10, 10), CLICK(99, 99), USER}, {1, 0.3, 0.1}, false, 3, 3, 0, 1},
+        {"nor where the target is not there", {USER, USER, USER}, {1, 1, 1}, false, 5, 3, 0, 3},
+        {"a text that is more probable", {INPUT("Adq"), INPUT("Ada")}, {0.3, 0.5}, false, 2, 2, 1, 1},
+        {"a box by the root",
+         {BOX(10, 10, 30, 20), BOX(10, 10, 30, 20)}, {0.64, 0.49}, true, 5, 2, 0, 2},
+        {"a tenth at least",
+         {CLICK(10, 10), CLICK(99, 99), CLICK(12, 10)}, {1e-30, 0.15, 0}, false, 3, 3, 0, 2},
+    };
+    struct place place = {300, 200, {0, 0, 300, 200}};
+    for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+        struct vote v = {.n_looks = rows[i].n_looks};
+        struct tally t = {0};
+        for (int n = 0; n < rows[i].decided_at; n++) {
+            const char *s = rows[i].said[n];
+            vote_add(&v, s, strlen(s), log(rows[i].p[n]), rows[i].is_box, &place, place.screen);
+            if (vote_count(&v, &t) != (n + 1 == rows[i].decided_at))
+                fail_msg("%s: after %d looks", rows[i].what, n + 1);
+        }
+        if (t.look != rows[i].look || t.n_agree != rows[i].n_agree)
+            fail_msg("%s: look %d, %d agree", rows[i].what, t.look, t.n_agree);
         vote_done(&v);
     }
 }
@@ -247,7 +293,7 @@ static struct rect look(struct vote *v, const struct frame *f, struct find at)
     } else if (at.x < 0) {
         strcpy(text, "{\"action\": \"finished\", \"status\": \"success\"}");
     }
-    vote_add(v, text, strlen(text), false, &place, f->screen);
+    vote_add(v, text, strlen(text), UNSURE, false, &place, f->screen);
     frame_done(&g);
     return place.screen;
 }
@@ -333,10 +379,10 @@ static void points_beyond_the_picture_do_not_count(void **state)
     static const char far[] = CLICK(286, 10), near[] = CLICK(285, 185);
     struct vote v = {0};
     struct tally t;
-    vote_add(&v, far, strlen(far), false, &place, inside);
+    vote_add(&v, far, strlen(far), 0, false, &place, inside);
     vote_count(&v, &t);
     assert_int_equal(t.n_agree, 0);
-    vote_add(&v, near, strlen(near), false, &place, inside);
+    vote_add(&v, near, strlen(near), 0, false, &place, inside);
     vote_count(&v, &t);
     assert_int_equal(t.n_agree, 1);
     assert_int_equal(t.at[0].x, 299);
@@ -382,7 +428,8 @@ static void the_worker_counts_what_each_look_says(void **state)
             struct place place = {n->image_w, n->image_h, g.screen};
             assert_int_equal(n->tally.n_looks, 0);
             n_generated += n->timing.n_generated;
-            vote_add(&v, n->text, strlen(n->text), kind == JOB_GROUND, &place, f.screen);
+            vote_add(&v, n->text, strlen(n->text), n->logprob, kind == JOB_GROUND, &place,
+                     f.screen);
             decided = vote_count(&v, &t);
             frame_done(&g);
         }
@@ -411,6 +458,7 @@ int main(void)
         cmocka_unit_test(closer_looks_are_at_what_most_have_found),
         cmocka_unit_test(no_look_is_followed_twice),
         cmocka_unit_test(most_looks_decide),
+        cmocka_unit_test(sure_looks_weigh_more),
         cmocka_unit_test(the_parts_are_looked_at_where_most_have_not_found_it),
         cmocka_unit_test(the_parts_are_all_of_the_picture),
         cmocka_unit_test(points_beyond_the_picture_do_not_count),
