@@ -44,6 +44,7 @@ void agent_add_tally(const struct tally *t, json_t *j)
         return;
     json_object_set_new(j, "looks", json_integer(t->n_looks));
     json_object_set_new(j, "agree", json_integer(t->n_agree));
+    json_object_set_new(j, "sure", json_integer(t->sure));
 }
 
 json_t *agent_state(const struct agent *a)

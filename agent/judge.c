@@ -114,7 +114,7 @@ static int ask_policy(struct agent *a, struct eye_window *ret_window, struct ver
         .n_repeats = str_eq(str_cstr(&json), str_cstr(&t->last_json)) ? t->n_repeats : 0,
         .n_actions_last_minute = recent,
         .n_looks = s->tally.n_looks,
-        .n_agree = s->tally.n_agree,
+        .sure = s->tally.sure,
         .own_window = window_is_ours(a, ret_window, list, n) ||
                       (s->action.has_end && window_is_ours(a, &end, list, n)),
     };

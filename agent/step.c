@@ -160,7 +160,8 @@ static void add_action(const struct step *s, json_t *j)
     json_t *object = json_loads(json.s, 0, NULL);
     describe_on_screen(act, &describe);
     if (s->tally.n_agree < s->tally.n_looks)
-        str_printf(&describe, " (%d of %d looks agree)", s->tally.n_agree, s->tally.n_looks);
+        str_printf(&describe, " (%d of %d looks agree, %d %% sure)", s->tally.n_agree,
+                   s->tally.n_looks, s->tally.sure);
     json_object_set_new(j, "action", object ? object : json_object());
     json_object_set_new(j, "describe", text_json(str_cstr(&describe)));
     json_object_set_new(j, "why", text_json(act->why));

@@ -215,6 +215,7 @@ bool vote_count(const struct vote *v, struct tally *ret)
             ret->n_agree = n;
         }
     }
+    ret->sure = v->n ? weight_like(v, ret->look) * 100 / (VOTE * v->n) : 0;
     mean_points(v, ret);
     const struct ballot *b = &v->ballots[ret->look];
     bool is_most = 2 * ret->n_agree > v->n_looks;

@@ -86,6 +86,8 @@ static int one(struct eval *e, const struct eval_row *r, struct err *err)
 {
     static const char *const keys[] = {"data_type", "data_source", "size"};
     static const char *const prefixes[] = {"", "on ", "at "};
+    static const char *const sure[] = {"0 to 19 %", "20 to 39 %", "40 to 59 %", "60 to 79 %",
+                                       "80 to 100 %"};
     struct section *s = &e->sections[r->kind];
     struct eval_verdict v = {0};
     AUTO(str_done) struct str said = {0};
@@ -100,16 +102,8 @@ static int one(struct eval *e, const struct eval_row *r, struct err *err)
         if (name || i == 0)
             count(s, prefixes[i], name ? name : "other", v.right);
     }
-    if (v.tally.n_looks) {
-        const struct tally *t = &v.tally;
-        char looks[32];
-        if (t->parts) /* their number says little: most do not have the target */
-            snprintf(looks, sizeof looks, "%d%s, with parts", MIN(t->n_agree, 4),
-                     t->n_agree >= 4 ? " or more" : "");
-        else
-            snprintf(looks, sizeof looks, "%d of %d looks", t->n_agree, t->n_looks);
-        count(s, "agree: ", looks, v.right);
-    }
+    if (v.tally.n_looks)
+        count(s, "sure: ", sure[CLAMP(v.tally.sure / 20, 0, 4)], v.right);
     if (v.is_step)
         count(s, "its ", "kind", v.kind);
     if (v.has_point)

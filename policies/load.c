@@ -246,7 +246,7 @@ static int map_each(struct loader *l, const yaml_node_t *node, const char *what,
 
 static const char *const match_keys[] = {"action",   "class",    "title", "region",    "keys",
                                          "text",     "min_text", "max_text", "rate", "step_over",
-                                         "own_window", "agree_below"};
+                                         "own_window", "sure_below"};
 
 static int load_match(struct loader *l, int key, const yaml_node_t *v, void *user)
 {
@@ -264,7 +264,7 @@ static int load_match(struct loader *l, int key, const yaml_node_t *v, void *use
     case 8: return get_int(l, v, name, 0, 1000000, &r->rate);
     case 9: return get_int(l, v, name, 0, 1000000, &r->step_over);
     case 10: return get_bool(l, v, name, &r->own_window);
-    default: return get_int(l, v, name, 1, 100, &r->agree_below);
+    default: return get_int(l, v, name, 1, 100, &r->sure_below);
     }
 }
 
@@ -297,7 +297,7 @@ static int load_rule(struct loader *l, const yaml_node_t *node)
     p->rules = mem_realloc(p->rules, (size_t)(p->n_rules + 1) * sizeof *p->rules);
     struct rule *r = &p->rules[p->n_rules++];
     *r = (struct rule){.min_text = -1, .max_text = -1, .rate = -1, .step_over = -1,
-                       .own_window = -1, .agree_below = -1};
+                       .own_window = -1, .sure_below = -1};
     struct rule_load rl = {.rule = r};
     int rc = map_each(l, node, "a rule", rule_keys, (int)N_ELEMENTS(rule_keys), load_rule_key, &rl);
     if (rc < 0)

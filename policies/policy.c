@@ -63,7 +63,7 @@ static bool rule_matches(const struct policy *p, const struct rule *r, const str
         return false;
     if (r->step_over >= 0 && c->n_steps < r->step_over)
         return false;
-    if (r->agree_below >= 0 && 100 * c->n_agree >= r->agree_below * c->n_looks)
+    if (r->sure_below >= 0 && (!c->n_looks || c->sure >= r->sure_below))
         return false;
     if (r->has_region) {
         bool start = a->has_start && rect_has(r->region, a->start_px);

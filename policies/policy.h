@@ -28,7 +28,8 @@ struct policy_context {
     int n_repeats;          /* times the same action was already done on an unchanged screen */
     int n_actions_last_minute;
     bool own_window;        /* the target is a page or window of Deskhand itself */
-    int n_looks, n_agree;   /* of the model's looks at the screen so many say this; 0: it was one */
+    int n_looks;            /* that the model had at the screen, where a vote was held; else 0 */
+    int sure;               /* of it, in percent (agent/vote.h) */
 };
 void policy_judge(const struct policy *p, const struct action *a, const struct policy_context *c,
                   struct verdict *ret);

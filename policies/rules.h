@@ -40,7 +40,7 @@ struct rule {
     int rate;               /* -1, or matches from the action that exceeds N a minute */
     int step_over;          /* -1, or matches from step N + 1 on */
     int own_window;         /* -1: either, 0, 1 */
-    int agree_below;        /* -1, or matches when fewer percent of the looks agree */
+    int sure_below;         /* -1, or matches when the model's looks are less sure, in percent */
 };
 
 #define POLICY_MAX_RULES 256

@@ -112,7 +112,7 @@ static void the_vote_says_where(void **state)
     struct news n = {.text = (char *)(uintptr_t)"{\"action\": \"click\", \"start_point\": [3, 4]}",
                      .image_w = 2 * part.w,
                      .image_h = 2 * part.h,
-                     .tally = {.look = 1, .n_agree = 3, .n_looks = 4, .at = {at}}};
+                     .tally = {.look = 1, .n_agree = 3, .n_looks = 4, .sure = 51, .at = {at}}};
     driver_news(&d, &n);
     const struct step *s = &d.a->task.step;
     assert_int_equal(s->action.start_px.x, at.x);
@@ -122,21 +122,22 @@ static void the_vote_says_where(void **state)
     json_t *j = step_action_json(d.a);
     assert_int_equal(json_integer_value(json_object_get(j, "looks")), 4);
     assert_int_equal(json_integer_value(json_object_get(j, "agree")), 3);
+    assert_int_equal(json_integer_value(json_object_get(j, "sure")), 51);
     assert_non_null(strstr(json_string_value(json_object_get(j, "describe")),
-                           "(3 of 4 looks agree)"));
+                           "(3 of 4 looks agree, 51 % sure)"));
     json_decref(j);
     assert_string_equal(d.verdict, "allow");
     stop();
 }
 
-static void a_policy_sees_how_many_agree(void **state)
+static void a_policy_sees_how_sure_the_looks_are(void **state)
 {
     driver_focus(&d, &low);
     struct rect part = shown(json_object());
     struct news n = {.text = (char *)(uintptr_t)"{\"action\": \"click\", \"start_point\": [3, 4]}",
                      .image_w = part.w,
                      .image_h = part.h,
-                     .tally = {.n_agree = 2, .n_looks = 5, .at = {{part.x + 3, part.y + 4}}}};
+                     .tally = {.n_agree = 4, .n_looks = 5, .sure = 49, .at = {{part.x + 3, part.y + 4}}}};
     driver_news(&d, &n);
     assert_string_equal(d.verdict, "deny");
     assert_string_equal(d.rule, "unsure");
@@ -146,7 +147,7 @@ static void a_policy_sees_how_many_agree(void **state)
 static int open_desk(void **state)
 {
     driver_desk(&d, 1280, 800);
-    driver_agent(&d, "default: allow\nrules:\n- {name: unsure, match: {agree_below: 60}, "
+    driver_agent(&d, "default: allow\nrules:\n- {name: unsure, match: {sure_below: 50}, "
                      "verdict: deny}\n", 0, 0);
     driver_run(&d, (const char *const[]){"xterm", "-T", "Low window", "-geometry", "30x8+40+500",
                                          "-e", "cat", NULL});
@@ -171,7 +172,7 @@ int main(void)
         cmocka_unit_test(a_window_can_be_named),
         cmocka_unit_test(a_point_in_the_part_is_a_pixel_of_the_screen),
         cmocka_unit_test(the_vote_says_where),
-        cmocka_unit_test(a_policy_sees_how_many_agree),
+        cmocka_unit_test(a_policy_sees_how_sure_the_looks_are),
     };
     if (!driver_has_programs("xterm"))
         return 77;

@@ -154,12 +154,11 @@ def main(folder, before_is):
     rows = STEPS + [('**all**', None)]
     head = 'next step of a task', '', 'one look', 'before'
     table(head, [(t, *(hits(s, k, b) for s, b in columns)) for t, k in rows])
-    print('How often it is right, by how many of its looks at the screen agree; "with parts": of those at the parts of the')
-    print('picture too, which are looked at where most have not found the target in one place:\n')
+    print('How often it is right, by how sure its looks at the screen are (`sure_below` of a policy):\n')
     asked = *prompts, 'next step'
-    rows = sorted({k for a in asked for k in now[a]['categories'] if k.startswith('agree: ')})
-    rows = [(k[7:], *(hits(now[a], k) if k in now[a]['categories'] else '' for a in asked)) for k in rows]
-    table(('agree', *asked), rows)
+    rows = sorted({k for a in asked for k in now[a]['categories'] if k.startswith('sure: ')})
+    rows = [(k[6:], *(hits(now[a], k) if k in now[a]['categories'] else '' for a in asked)) for k in rows]
+    table(('sure', *asked), rows)
     columns = (now['questions'], True), (old['questions'], False)
     rows = [(k, k) for k in ('yes/no', 'reading')]
     table(('questions', '', 'before'), [(t, *(hits(s, k, b) for s, b in columns)) for t, k in rows])

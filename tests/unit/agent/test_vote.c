@@ -233,26 +233,27 @@ static void sure_looks_weigh_more(void **state)
         const char *what, *said[4];
         double p[4];
         bool is_box;
-        int n_looks, decided_at, look, n_agree;
+        int n_looks, decided_at, look, n_agree, sure;
     } rows[] = {
         {"one that is sure before two that are not",
          {CLICK(10, 10), CLICK(200, 90), CLICK(12, 10), CLICK(99, 150)},
-         {0.2, 0.9, 0.2, 0.2}, false, 4, 4, 1, 1},
+         {0.2, 0.9, 0.2, 0.2}, false, 4, 4, 1, 1, 22},
         {"two that are sure are enough",
-         {CLICK(10, 10), CLICK(12, 10)}, {0.8, 0.75}, false, 5, 2, 0, 2},
+         {CLICK(10, 10), CLICK(12, 10)}, {0.8, 0.75}, false, 5, 2, 0, 2, 77},
         {"almost",
-         {CLICK(10, 10), CLICK(12, 10), CLICK(12, 10)}, {0.7, 0.75, 0.1}, false, 5, 3, 0, 3},
+         {CLICK(10, 10), CLICK(12, 10), CLICK(12, 10)}, {0.7, 0.75, 0.1}, false, 5, 3, 0, 3, 51},
         {"not where another is sure too",
          {CLICK(99, 99), CLICK(10, 10), CLICK(12, 10), CLICK(12, 10)},
-         {0.6, 0.9, 0.9, 0.1}, false, 5, 4, 1, 3},
+         {0.6, 0.9, 0.9, 0.1}, false, 5, 4, 1, 3, 47},
         {"one alone is not enough",
-         {CLICK(10, 10), CLICK(99, 99), USER}, {1, 0.3, 0.1}, false, 3, 3, 0, 1},
-        {"nor where the target is not there", {USER, USER, USER}, {1, 1, 1}, false, 5, 3, 0, 3},
-        {"a text that is more probable", {INPUT("Adq"), INPUT("Ada")}, {0.3, 0.5}, false, 2, 2, 1, 1},
+         {CLICK(10, 10), CLICK(99, 99), USER}, {1, 0.3, 0.1}, false, 3, 3, 0, 1, 33},
+        {"nor where the target is not there", {USER, USER, USER}, {1, 1, 1}, false, 5, 3, 0, 3, 100},
+        {"a text that is more probable",
+         {INPUT("Adq"), INPUT("Ada")}, {0.3, 0.5}, false, 2, 2, 1, 1, 25},
         {"a box by the root",
-         {BOX(10, 10, 30, 20), BOX(10, 10, 30, 20)}, {0.64, 0.49}, true, 5, 2, 0, 2},
+         {BOX(10, 10, 30, 20), BOX(10, 10, 30, 20)}, {0.64, 0.49}, true, 5, 2, 0, 2, 75},
         {"a tenth at least",
-         {CLICK(10, 10), CLICK(99, 99), CLICK(12, 10)}, {1e-30, 0.15, 0}, false, 3, 3, 0, 2},
+         {CLICK(10, 10), CLICK(99, 99), CLICK(12, 10)}, {1e-30, 0.15, 0}, false, 3, 3, 0, 2, 6},
     };
     struct place place = {300, 200, {0, 0, 300, 200}};
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
@@ -264,8 +265,8 @@ static void sure_looks_weigh_more(void **state)
             if (vote_count(&v, &t) != (n + 1 == rows[i].decided_at))
                 fail_msg("%s: after %d looks", rows[i].what, n + 1);
         }
-        if (t.look != rows[i].look || t.n_agree != rows[i].n_agree)
-            fail_msg("%s: look %d, %d agree", rows[i].what, t.look, t.n_agree);
+        if (t.look != rows[i].look || t.n_agree != rows[i].n_agree || t.sure != rows[i].sure)
+            fail_msg("%s: look %d, %d agree, %d %% sure", rows[i].what, t.look, t.n_agree, t.sure);
         vote_done(&v);
     }
 }

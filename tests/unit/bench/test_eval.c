@@ -103,7 +103,7 @@ static void a_line_tells_the_point_that_is_judged(void **state)
     assert_false(is_hit(x + 1, y, o, &beside));
 }
 
-static void how_many_looks_agree_is_counted(void **state)
+static void how_sure_the_looks_are_is_counted(void **state)
 {
     static const char rows[] = "[{\"img_filename\": \"a.png\", \"instruction\": \"click OK\","
                                "  \"bbox\": [0, 0, 84, 56]}]";
@@ -117,7 +117,7 @@ static void how_many_looks_agree_is_counted(void **state)
             assert_non_null(strstr(err.text, "--looks is 9, expected 1 to 7"));
         } else {
             assert_int_equal(rc, 0);
-            assert_int_equal(n > 1, strstr(out, "\"agree: ") != NULL);
+            assert_int_equal(n > 1, strstr(out, "\"sure: ") != NULL);
         }
         free(out);
     }
@@ -235,7 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_picture_is_always_hit_and_a_corner_outside_never),
         cmocka_unit_test(a_line_tells_the_point_that_is_judged),
-        cmocka_unit_test(how_many_looks_agree_is_counted),
+        cmocka_unit_test(how_sure_the_looks_are_is_counted),
         cmocka_unit_test(a_bad_row_is_named),
         cmocka_unit_test(a_target_that_is_absent_is_right_when_nothing_is_pointed_at),
         cmocka_unit_test(any_of_several_next_steps_is_right_and_their_parts_are_counted),

@@ -114,13 +114,13 @@ static void matches_each_condition(void **state)
     check(RULE("step_over: 5"), &click, &c, false);
     c.n_steps = 5;
     check(RULE("step_over: 5"), &click, &c, true);
-    check(RULE("agree_below: 60"), &click, &c, false); /* one look */
+    check(RULE("sure_below: 60"), &click, &c, false); /* one look */
     c.n_looks = 5;
-    c.n_agree = 3;
-    check(RULE("agree_below: 60"), &click, &c, false);
-    check(RULE("agree_below: 61"), &click, &c, true);
-    c.n_agree = 2;
-    check(RULE("agree_below: 60"), &click, &c, true);
+    c.sure = 60;
+    check(RULE("sure_below: 60"), &click, &c, false);
+    check(RULE("sure_below: 61"), &click, &c, true);
+    c.sure = 0;
+    check(RULE("sure_below: 1"), &click, &c, true);
     /* no window at all, and a title that is not UTF-8 */
     c.window_class = c.window_title = NULL;
     check(RULE("class: ^$"), &click, &c, true);
@@ -279,8 +279,8 @@ static void names_every_mistake(void **state)
         {"rules:\n- name: a\n  match:\n    step_over: -1\n", "test.yaml:4: \"step_over\" must be"},
         {"rules:\n- name: a\n  match:\n    own_window: maybe\n",
          "test.yaml:4: \"own_window\" must be true or false"},
-        {"rules:\n- name: a\n  match:\n    agree_below: 101\n",
-         "test.yaml:4: \"agree_below\" must be a whole number from 1 to 100"},
+        {"rules:\n- name: a\n  match:\n    sure_below: 101\n",
+         "test.yaml:4: \"sure_below\" must be a whole number from 1 to 100"},
         {"rules:\n- {name: a, verdict: deny, match: {min_text: 5, max_text: 4}}\n",
          "test.yaml:2: the rule \"a\" has max_text below min_text"},
         {"budgets: {steps: 0}\n", "test.yaml:1: \"steps\" must be a whole number from 1"},
