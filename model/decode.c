@@ -109,20 +109,6 @@ int decoder_choose(struct decoder *d, float *logits, int32_t *ret_id, struct err
     return 0;
 }
 
-/* log softmax at id */
-static float logprob(const float *logits, int n, int32_t id)
-{
-    double top = -INFINITY, sum = 0;
-
-    for (int i = 0; i < n; i++)
-        if (isfinite(logits[i]))
-            top = fmax(top, (double)logits[i]);
-    for (int i = 0; i < n; i++)
-        if (isfinite(logits[i]))
-            sum += exp((double)logits[i] - top);
-    return isfinite(logits[id]) ? (float)((double)logits[id] - top - log(sum)) : -INFINITY;
-}
-
 static void keep_token(struct decoder *d, int32_t id, const float *logits)
 {
     struct vlm_reply *y = &d->reply;
@@ -131,7 +117,7 @@ static void keep_token(struct decoder *d, int32_t id, const float *logits)
         d->cap_tokens = MAX(64, 2 * d->cap_tokens);
         y->tokens = mem_realloc(y->tokens, sizeof(*y->tokens) * (size_t)d->cap_tokens);
     }
-    float p = logprob(logits, bpe_n_tokens(d->bpe), id);
+    float p = sample_logprob(logits, bpe_n_tokens(d->bpe), id);
     y->tokens[y->n_generated - 1] = (struct vlm_token){id, p};
     y->logprob += (double)p;
 }

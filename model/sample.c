@@ -106,3 +106,16 @@ int32_t sampler_next(struct sampler *s, const float *logits,
     }
     return choice;
 }
+
+float sample_logprob(const float *logits, int n, int32_t id)
+{
+    double top = -INFINITY, sum = 0;
+
+    for (int i = 0; i < n; i++)
+        if (isfinite(logits[i]))
+            top = fmax(top, (double)logits[i]);
+    for (int i = 0; i < n; i++)
+        if (isfinite(logits[i]))
+            sum += exp((double)logits[i] - top);
+    return isfinite(logits[id]) ? (float)((double)logits[id] - top - log(sum)) : -INFINITY;
+}

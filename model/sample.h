@@ -20,4 +20,7 @@ void sampler_done(struct sampler *s);
 int32_t sampler_next(struct sampler *s, const float *logits,
                      bool (*allowed)(void *user, int32_t id), void *user);
 
+/* The logarithm of the probability that logits [n] give `id`; those that are not finite have none. */
+float sample_logprob(const float *logits, int n, int32_t id);
+
 #endif

@@ -8,21 +8,9 @@
 #include "model/kv.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #define ROWS (1 + DRAFT_MAX) /* of m->logits */
-
-static float logprob(const float *logits, int n, int32_t id)
-{
-    double top = -INFINITY, sum = 0;
-
-    for (int i = 0; i < n; i++)
-        top = fmax(top, (double)logits[i]);
-    for (int i = 0; i < n; i++)
-        sum += exp((double)logits[i] - top);
-    return (float)((double)logits[id] - top - log(sum));
-}
 
 /* Keeps the first n tokens of a prompt. */
 static void cut(struct prompt *p, int n)
@@ -40,7 +28,7 @@ static int run_answer(struct vlm *m, const struct prompt *full, int from, int n,
     size_t n_vocab = (size_t)m->config.n_vocab, d = (size_t)m->lm.d;
     int r = 0;
 
-    ret[0].logprob = logprob(m->logits, m->config.n_vocab, ret[0].id);
+    ret[0].logprob = sample_logprob(m->logits, m->config.n_vocab, ret[0].id);
     for (int at = 0; at < n - 1 && r == 0; at += ROWS) {
         int rows = MIN(ROWS, n - 1 - at);
         struct lm_run run = {&s->cache, rows, from + at, rows};
@@ -52,8 +40,8 @@ static int run_answer(struct vlm *m, const struct prompt *full, int from, int n,
         if ((r = lm_logits(&m->lm, m->b, 0, rows, m->logits, err)) < 0)
             break;
         for (int i = 0; i < rows; i++)
-            ret[at + i + 1].logprob =
-                logprob(m->logits + (size_t)i * n_vocab, m->config.n_vocab, ret[at + i + 1].id);
+            ret[at + i + 1].logprob = sample_logprob(m->logits + (size_t)i * n_vocab,
+                                                     m->config.n_vocab, ret[at + i + 1].id);
     }
     return r;
 }
