@@ -237,13 +237,16 @@ static void conclude(struct agent *a)
 {
     struct step *s = &a->task.step;
     tell(a);
+    bool ends = s->action.kind == ACTION_FINISHED || s->action.kind == ACTION_CALL_USER;
+    /* whatever the model says: nothing came of its last actions */
+    if (ends && a->task.n_refused > 0) {
+        task_end(a, END_REFUSED, "the model %s, but its last %s refused",
+                 s->action.kind == ACTION_FINISHED ? "calls it finished" : "asks for help",
+                 a->task.n_refused > 1 ? "actions were" : "action was");
+        return;
+    }
     switch (s->action.kind) {
     case ACTION_FINISHED:
-        if (a->task.n_refused > 0) { /* whatever the model says: nothing came of its last actions */
-            task_end(a, END_REFUSED, "the model calls it finished, but its last %s refused",
-                     a->task.n_refused > 1 ? "actions were" : "action was");
-            break;
-        }
         task_end(a, END_FINISHED, "%s",
                  s->action.text && *s->action.text ? s->action.text : "success");
         break;
