@@ -414,7 +414,7 @@ def pack_screen(scr, other=0.03):
     u = r.random()
     head = r.choice(['locate', 'locate', 'ask']) if u < other else r.choice(['agent', 'short'])
     p = Pack(scr, head)
-    els = tasks.some(r, [e for e in tasks.usable(scr) if e['label']], 11)
+    els = tasks.some(r, tasks.usable(scr), 11)
     agents = head in ('agent', 'short')
     if agents:
         whole = [t for t in (tasks.agent(scr), tasks.agent(scr)) if t]
@@ -425,7 +425,6 @@ def pack_screen(scr, other=0.03):
         user = agent_user(t) if agents else t.goal + tasks.TURN
         p.add(user, t.answer + end, t.el, True, t.labels, t.via)
     for i, e in enumerate(els):
-        name = f'{e["kind"]} "{e["label"]}"'
         near = tasks.related(scr, e) if i >= 4 and i < 9 else None
         if i < 4 or near:
             op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
@@ -434,7 +433,7 @@ def pack_screen(scr, other=0.03):
                 said = tasks.located(e, '', op.think).split(', "label')[0]
             p.add('', said, e, False, via=op.via, only_coords=True)
         else:
-            p.add('', f'<think>\n{name}\n', e, False, learn=False)
+            p.add('', f'<think>\n{tasks.named(e)}\n', e, False, learn=False)
     return p
 
 

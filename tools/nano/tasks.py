@@ -141,13 +141,18 @@ def usable(s):
 
 
 def some(r, els, n):
-    """Up to n controls; of a kind that the screen has often, each is taken less often."""
+    """Up to n controls; of a kind that the screen has often, each is taken less often, and one without a label, which few
+    screens have, more often."""
 
     def kind(e):
         return 'icon' if e.get('icon') else e['kind']
 
     count = Counter(map(kind, els))
-    return sorted(els, key=lambda e: r.random() ** count[kind(e)] ** 0.5, reverse=True)[:n]
+
+    def power(e):
+        return count[kind(e)] ** 0.5 * (1 if e['label'] or e['kind'] in FRAME else 0.3)
+
+    return sorted(els, key=lambda e: r.random() ** power(e), reverse=True)[:n]
 
 
 def named(e):
@@ -186,7 +191,7 @@ def related(s, e):
     kind = sum(q['kind'] == e['kind'] for q in s.el + cut)
     name = spoken(r, e)
     if kind == 1 and e['kind'] not in FRAME:
-        out.append(Near(f'the {name}', e['kind'], []))
+        out += [Near(f'the {name}', e['kind'], [])] * 2
     for axis, before, after, end in (
         (0, ('left of', ['to the left of', 'left of', 'before']), ('right of', AFTER), 'left'),
         (1, ('above', ['above', 'over']), ('below', ['below', 'under', 'beneath']), 'top'),
@@ -542,7 +547,7 @@ def agent(s):
     o = ops[k]
     target = o.el['label'] if o.el else ''
     labels = [] if s.blind else labels_in(s, goal) + [Label(o.el['label'], o.el, True) for o in ops if o.el]
-    if not s.blind and r.random() < 0.22:
+    if not s.blind and r.random() < 0.17:
         l = missing(s, o.el['kind']) if target else None
         if l and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
@@ -579,7 +584,7 @@ def decide(s, n, locating):
         goal, near = command(s, e) if locating else spelt(s, e)
         goal, label, end = goal.replace('"', "'") if locating else goal, e['label'], LEND if locating else ''
         think, via = (near.think, near.via) if near else (named(e), ())
-        if think == named(e) and r.random() < 0.3 and goal.count(label) == 1:
+        if think == named(e) and r.random() < 0.24 and goal.count(label) == 1:
             l = missing(s, e['kind']) if r.random() < 0.6 else mistaken(s, label)
             if l:
                 said = f'<think>\nnot found "{l}"\n</think>'
@@ -643,7 +648,7 @@ def locate(s, n):
                 continue
             q = verb(r, e) + ' ' + near.say
         q, l = q.replace('"', "'"), None
-        if r.random() < 0.24 and e['label'] and q.count(e['label']) == 1:
+        if r.random() < 0.18 and e['label'] and q.count(e['label']) == 1:
             l = missing(s, e['kind'])
         if l:
             q = q.replace(e['label'], l)
