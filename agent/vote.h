@@ -2,8 +2,8 @@
  * sees the same button in one place and not in the next, a few pixels on; its mistakes scatter and
  * its right answers do not. Small letters it reads better enlarged: some looks are closer ones at
  * what was found, and where most have not found one place, each part of the picture is looked at.
- * A look counts as much as the model was sure of what it said, and how many agree says how sure the
- * answer is. Any thread. */
+ * A look counts as much as the model was sure of what it said, and what those that agree weigh says
+ * how sure the answer is. Any thread. */
 #ifndef DESKHAND_AGENT_VOTE_H
 #define DESKHAND_AGENT_VOTE_H
 
@@ -66,9 +66,9 @@ void vote_add(struct vote *v, const char *text, size_t n, double logprob, bool i
 /* True when it is over: two looks or more agree, by VOTE_SURE ahead of what else was said; or more
  * than half of n_looks agree, or so many have been cast; where no such many have found the target
  * in one place, once they have or each part was looked at. What weighs most wins. A place at which
- * two or more have found the target has half a vote more (two that miss it seldom miss it in the
- * same place), and comes before that it is not there where a part's look is one of them (most parts
- * do not have it). Of as much what was said first. */
+ * two or more have found the target weighs as if half a look more had (two that miss it seldom miss
+ * it in the same place), and comes before that it is not there where a part's look is one of them
+ * (most parts do not have it). Of as much what was said first. */
 bool vote_count(const struct vote *v, struct tally *ret);
 void vote_done(struct vote *v);
 

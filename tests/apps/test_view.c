@@ -137,7 +137,10 @@ static void a_policy_sees_how_sure_the_looks_are(void **state)
     struct news n = {.text = (char *)(uintptr_t)"{\"action\": \"click\", \"start_point\": [3, 4]}",
                      .image_w = part.w,
                      .image_h = part.h,
-                     .tally = {.n_agree = 4, .n_looks = 5, .sure = 49, .at = {{part.x + 3, part.y + 4}}}};
+                     .tally = {.n_agree = 4,
+                               .n_looks = 5,
+                               .sure = 49,
+                               .at = {{part.x + 3, part.y + 4}}}};
     driver_news(&d, &n);
     assert_string_equal(d.verdict, "deny");
     assert_string_equal(d.rule, "unsure");
