@@ -59,7 +59,7 @@ def options():
     a.add_argument('--steps', type=int, default=400)
     a.add_argument('--rank', type=int, default=16)
     a.add_argument('--alpha', type=int, default=32)
-    a.add_argument('--lr', type=float, default=0.0, help='0: 1e-3 for an adapter, 1e-4 for all weights')
+    a.add_argument('--lr', type=float, default=0.0, help='0: 5e-4 for an adapter, 1e-4 for all weights')
     a.add_argument('--rehearse', type=float, default=0.4, help='share of the steps')
     a.add_argument('--threads', type=int, default=1, help='more pay only on an idle machine')
     a.add_argument('--seed', type=int, default=1)
@@ -280,7 +280,7 @@ def main():
             p.requires_grad = False
         layers = adapt(m, a.rank, a.alpha)
         params = [p for layer in layers.values() for p in (layer.a, layer.b)]
-    lr = a.lr or (1e-4 if a.full else 1e-3)
+    lr = a.lr or (1e-4 if a.full else 5e-4)
     opt = torch.optim.AdamW(params, lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
     print(f'{len(rows)} steps on {len(names)} screens, {sum(p.numel() for p in params)} parameters, {len(test)} screens kept out', flush=True)
     print('before: %d of %d answers kept out exactly right, loss %.3f' % measure(m, test), flush=True)
