@@ -28,22 +28,22 @@ static bool agree(const struct ballot *a, const struct ballot *b)
            (strcmp(a->said, "there") == 0 || is_near(a->at[1], b->at[1]));
 }
 
-/* How many ballots say the same as number i, itself too, of those from `first` on. */
-static int n_like(const struct vote *v, int i, int first)
-{
-    int n = 0;
-    for (int j = first; j < v->n; j++)
-        n += agree(&v->ballots[i], &v->ballots[j]);
-    return n;
-}
+/* Ballots that say the same: how many, and what they weigh. */
+struct side {
+    int n, weight;
+};
 
-/* What the ballots that say the same as number i, itself too, weigh. */
-static int weight_like(const struct vote *v, int i)
+/* The side of ballot i, itself too, among those from `first` on. */
+static struct side side_of(const struct vote *v, int i, int first)
 {
-    int n = 0;
-    for (int j = 0; j < v->n; j++)
-        n += agree(&v->ballots[i], &v->ballots[j]) ? v->ballots[j].weight : 0;
-    return n;
+    struct side ret = {0};
+    for (int j = first; j < v->n; j++) {
+        if (!agree(&v->ballots[i], &v->ballots[j]))
+            continue;
+        ret.n++;
+        ret.weight += v->ballots[j].weight;
+    }
+    return ret;
 }
 
 /* The ballot whose point most have found, of those not followed yet; -1: there is none. */
@@ -52,7 +52,7 @@ static int to_follow(const struct vote *v)
     int ret = -1, most = 0;
     for (int i = 0; i < v->n; i++) {
         bool is_new = v->ballots[i].points && !(v->followed & 1u << i);
-        int n = is_new ? n_like(v, i, 0) : 0;
+        int n = is_new ? side_of(v, i, 0).n : 0;
         if (n > most) {
             most = n;
             ret = i;
@@ -184,16 +184,17 @@ static void mean_points(const struct vote *v, struct tally *t)
 /* Two or more looks, one of them at a part, have found ballot i's place. */
 static bool is_in_part(const struct vote *v, int i)
 {
-    return v->part && v->ballots[i].points && n_like(v, i, 0) >= 2 && n_like(v, i, v->n_whole);
+    return v->part && v->ballots[i].points && side_of(v, i, 0).n >= 2 &&
+           side_of(v, i, v->n_whole).n;
 }
 
-/* Of ballots that say something else than number i, what those that agree weigh at most. */
+/* What the heaviest side weighs that is not ballot i's. */
 static int rival(const struct vote *v, int i)
 {
     int most = 0;
     for (int j = 0; j < v->n; j++)
         if (!agree(&v->ballots[i], &v->ballots[j]))
-            most = MAX(most, weight_like(v, j));
+            most = MAX(most, side_of(v, j, 0).weight);
     return most;
 }
 
@@ -201,27 +202,28 @@ bool vote_count(const struct vote *v, struct tally *ret)
 {
     int most = 0;
     bool in_part = false;
-    *ret = (struct tally){.n_looks = v->n, .parts = v->part};
+    struct side lead = {0};
+    *ret = (struct tally){.n_looks = v->n};
     for (int i = 0; i < v->n; i++)
         in_part |= is_in_part(v, i);
     for (int i = 0; i < v->n; i++) {
-        int n = n_like(v, i, 0);
+        struct side side = side_of(v, i, 0);
         bool gives_up = v->ballots[i].gives_up;
-        int weight = weight_like(v, i);
-        weight += n >= 2 && !gives_up ? weight / n / 2 : 0;
-        if (n && weight > most && !(gives_up && in_part)) {
+        int weight = side.weight + (side.n >= 2 && !gives_up ? side.weight / side.n / 2 : 0);
+        if (weight > most && !(gives_up && in_part)) {
             most = weight;
+            lead = side;
             ret->look = i;
-            ret->n_agree = n;
         }
     }
-    ret->sure = v->n ? weight_like(v, ret->look) * 100 / (VOTE * v->n) : 0;
+    ret->n_agree = lead.n;
+    ret->sure = v->n ? lead.weight * 100 / (VOTE * v->n) : 0;
     mean_points(v, ret);
     const struct ballot *b = &v->ballots[ret->look];
     bool is_most = 2 * ret->n_agree > v->n_looks;
     bool unsure = ret->n_agree && (b->gives_up || (b->points && !is_most));
     if (ret->n_agree >= 2 && !b->gives_up && !v->part &&
-        weight_like(v, ret->look) - rival(v, ret->look) >= VOTE_SURE)
+        lead.weight - rival(v, ret->look) >= VOTE_SURE)
         return true;
     return is_seen(v, ret) && !(unsure && (v->part < v->n_parts || is_open(v)));
 }

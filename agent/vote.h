@@ -42,8 +42,7 @@ struct vote {
 struct tally {
     int look; /* the first of those that agree: its words are the answer's */
     int n_agree, n_looks;
-    int sure;   /* what those that agree weigh, in percent of the votes of all looks */
-    bool parts; /* some of these were at parts of the picture */
+    int sure; /* what those that agree weigh, in percent of the votes of all looks */
     /* The mean of their points: an action's start and end; a box's centre, first and last pixel. */
     struct screen_pt at[3];
 };

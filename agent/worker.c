@@ -135,7 +135,7 @@ static int look_at(struct worker *w, struct slot *s, const struct frame *f, stru
         .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
         .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
         .grammar = j->kind == JOB_ASK ? NULL : &s->grammar,
-        .logprobs = j->kind != JOB_ASK,
+        .logprobs = j->kind != JOB_ASK && MAX(w->n_votes, j->n_looks) > 1, /* it may vote */
         .on_text = on_text,
         .user = s,
     };

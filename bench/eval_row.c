@@ -139,8 +139,8 @@ static int look(const struct eval_row *r, struct seen *ret, struct err *err)
 
 /* asking */
 
-/* One look: the picture and the words about it. */
-static int ask_once(const struct eval_row *r, const struct frame *f, const char *prompt,
+/* One look, of those that vote or alone: the picture and the words about it. */
+static int ask_once(const struct eval_row *r, const struct frame *f, const char *prompt, bool votes,
                     struct place *ret_place, struct vlm_reply *ret, struct err *err)
 {
     struct patches patches = {0};
@@ -158,7 +158,7 @@ static int ask_once(const struct eval_row *r, const struct frame *f, const char 
     struct vlm_request request = {.messages = &message, .n_messages = 1};
     request.max_tokens = r->kind == EVAL_QUESTION ? N_TOKENS_QUESTION : N_TOKENS;
     request.grammar = r->kind == EVAL_QUESTION ? NULL : &grammar;
-    request.logprobs = r->kind != EVAL_QUESTION;
+    request.logprobs = votes;
     rc = vlm_generate(r->model, &request, ret, err);
     patches_done(&patches);
     return rc;
@@ -180,7 +180,7 @@ static int ask(const struct eval_row *r, struct seen *s, const char *prompt, str
         AUTO(frame_done) struct frame f = {0};
         rc = vote_frame(&vote, &s->frame, &f, err);
         if (rc == 0)
-            rc = ask_once(r, &f, prompt, &places[n], &replies[n], err);
+            rc = ask_once(r, &f, prompt, n_looks > 1, &places[n], &replies[n], err);
         if (rc < 0)
             break;
         n++;

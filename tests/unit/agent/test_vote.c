@@ -169,6 +169,16 @@ static void no_look_is_followed_twice(void **state)
     frame_done(&f);
 }
 
+/* The next look says so; is that enough? */
+static void count_one(struct vote *v, struct tally *t, const char *what, const char *said,
+                      double logprob, bool is_box, bool decides)
+{
+    struct place place = {300, 200, {0, 0, 300, 200}};
+    vote_add(v, said, strlen(said), logprob, is_box, &place, place.screen);
+    if (vote_count(v, t) != decides)
+        fail_msg("%s: after %d looks", what, v->n);
+}
+
 static void most_looks_decide(void **state)
 {
     static const struct {
@@ -208,16 +218,12 @@ static void most_looks_decide(void **state)
          true, 4, 4, 2, 2, 20, 15},
         {"empty lists", {"[]", BOX(0, 10, 40, 20), "[]"}, true, 3, 3, 0, 2, 0, 0},
     };
-    struct place place = {300, 200, {0, 0, 300, 200}};
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         struct vote v = {.n_looks = rows[i].n_looks};
         struct tally t = {0};
-        for (int n = 1; n <= rows[i].decided_at; n++) {
-            const char *s = rows[i].said[n - 1];
-            vote_add(&v, s, strlen(s), UNSURE, rows[i].is_box, &place, place.screen);
-            if (vote_count(&v, &t) != (n == rows[i].decided_at))
-                fail_msg("%s: after %d looks", rows[i].what, n);
-        }
+        for (int n = 1; n <= rows[i].decided_at; n++)
+            count_one(&v, &t, rows[i].what, rows[i].said[n - 1], UNSURE, rows[i].is_box,
+                      n == rows[i].decided_at);
         if (t.look != rows[i].look || t.n_agree != rows[i].n_agree || t.n_looks != v.n ||
             t.at[0].x != rows[i].x || t.at[0].y != rows[i].y)
             fail_msg("%s: look %d, %d of %d agree on (%d, %d)", rows[i].what, t.look, t.n_agree,
@@ -255,16 +261,12 @@ static void sure_looks_weigh_more(void **state)
         {"a tenth at least",
          {CLICK(10, 10), CLICK(99, 99), CLICK(12, 10)}, {1e-30, 0.15, 0}, false, 3, 3, 0, 2, 6},
     };
-    struct place place = {300, 200, {0, 0, 300, 200}};
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
         struct vote v = {.n_looks = rows[i].n_looks};
         struct tally t = {0};
-        for (int n = 0; n < rows[i].decided_at; n++) {
-            const char *s = rows[i].said[n];
-            vote_add(&v, s, strlen(s), log(rows[i].p[n]), rows[i].is_box, &place, place.screen);
-            if (vote_count(&v, &t) != (n + 1 == rows[i].decided_at))
-                fail_msg("%s: after %d looks", rows[i].what, n + 1);
-        }
+        for (int n = 1; n <= rows[i].decided_at; n++)
+            count_one(&v, &t, rows[i].what, rows[i].said[n - 1], log(rows[i].p[n - 1]),
+                      rows[i].is_box, n == rows[i].decided_at);
         if (t.look != rows[i].look || t.n_agree != rows[i].n_agree || t.sure != rows[i].sure)
             fail_msg("%s: look %d, %d agree, %d %% sure", rows[i].what, t.look, t.n_agree, t.sure);
         vote_done(&v);
