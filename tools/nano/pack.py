@@ -208,7 +208,7 @@ class Pack:
         numbers = [(j, closing(ae.ids, j), e) for j, e in zip(brackets, [*via, el])]
         ulab, uwt, alab, awt = [-100] * nu, [0.0] * nu, [-100] * na, [0.0] * na
         for j, z in enumerate(ae.ids):
-            of = next((q for q in numbers if q[0] < j <= q[1]), None)
+            of = next((q for q in numbers if q[0] <= j <= q[1]), None)  # the [, too
             digit = of and z in DIGITS
             if learn and (of or not only_coords) and not (digit and blind):
                 alab[j] = z
@@ -414,7 +414,8 @@ def pack_screen(scr, other=0.03):
     u = r.random()
     head = r.choice(['locate', 'locate', 'ask']) if u < other else r.choice(['agent', 'short'])
     p = Pack(scr, head)
-    els = tasks.some(r, tasks.usable(scr), 11)
+    els = tasks.some(r, tasks.usable(scr), 10)
+    only = tasks.some(r, tasks.only_ones(scr), 3)
     agents = head in ('agent', 'short')
     if agents:
         whole = [t for t in (tasks.agent(scr), tasks.agent(scr)) if t]
@@ -424,15 +425,17 @@ def pack_screen(scr, other=0.03):
     for t, end in [(t, '<|im_end|>') for t in whole] + [(t, '') for t in half]:
         user = agent_user(t) if agents else t.goal + tasks.TURN
         p.add(user, t.answer + end, t.el, True, t.labels, t.via)
-    for i, e in enumerate(els):
-        near = tasks.related(scr, e) if i >= 4 and i < 9 else None
-        if i < 4 or near:
-            op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
-            said = tasks.answer(op.think, op.action.split(', "text')[0])
-            if head == 'locate':
-                said = tasks.located(e, '', op.think).split(', "label')[0]
-            p.add('', said, e, False, via=op.via, only_coords=True)
-        else:
+    pointed = [(e, None) for e in els[:4]]
+    pointed += [(e, near) for e, near in ((e, tasks.related(scr, e)) for e in els[4:9]) if near]
+    pointed += [(e, tasks.Near('', e['kind'], [])) for e in only]
+    for e, near in pointed:
+        op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
+        said = tasks.answer(op.think, op.action.split(', "text')[0])
+        if head == 'locate':
+            said = tasks.located(e, '', op.think).split(', "label')[0]
+        p.add('', said, e, False, via=op.via, only_coords=True)
+    for e in els[4:]:
+        if all(e is not q for q, _ in pointed):
             p.add('', f'<think>\n{tasks.named(e)}\n', e, False, learn=False)
     return p
 

@@ -133,6 +133,12 @@ def corner(b):
     return g if ok and g[0] < mx < g[2] and g[1] < my < g[3] else b
 
 
+def only_ones(s):
+    """The controls that have no other of their kind beside them, not even one of which only a part is seen."""
+    count = Counter(e['kind'] for e in s.el + getattr(s, 'cut', []))
+    return [e for e in s.el if count[e['kind']] == 1 and e['kind'] not in FRAME]
+
+
 def usable(s):
     """The controls that can be named without doubt."""
     count = Counter(e['label'].lower() for e in s.el if e['label'])
@@ -191,7 +197,10 @@ def related(s, e):
     kind = sum(q['kind'] == e['kind'] for q in s.el + cut)
     name = spoken(r, e)
     if kind == 1 and e['kind'] not in FRAME:
-        out += [Near(f'the {name}', e['kind'], [])] * 2
+        only = Near(f'the {name}', e['kind'], [])
+        if e['kind'] in UNNAMED and r.random() < 0.6:
+            return only
+        out += [only] * 2
     for axis, before, after, end in (
         (0, ('left of', ['to the left of', 'left of', 'before']), ('right of', AFTER), 'left'),
         (1, ('above', ['above', 'over']), ('below', ['below', 'under', 'beneath']), 'top'),
@@ -299,7 +308,8 @@ def single(s, e):
     r, kind, label = s.r, e['kind'], e['label']
     if kind in FRAME:
         return click_op(e, r.choice([f'{kind} the window', f'click the {kind} button']))
-    near = related(s, e) if not label or r.random() < (0.4 if s.blind else 0.3) else None
+    by_others = 0.4 if s.blind or kind in UNNAMED else 0.3
+    near = related(s, e) if not label or r.random() < by_others else None
     if near:
         if kind == 'field' and label and r.random() < 0.5:
             t = typed(r)
@@ -547,7 +557,7 @@ def agent(s):
     o = ops[k]
     target = o.el['label'] if o.el else ''
     labels = [] if s.blind else labels_in(s, goal) + [Label(o.el['label'], o.el, True) for o in ops if o.el]
-    if not s.blind and r.random() < 0.17:
+    if not s.blind and r.random() < 0.2:
         l = missing(s, o.el['kind']) if target else None
         if l and goal.count(target) == 1:
             user = answer(f'not found "{l}"', '{"action": "call_user"}')
@@ -584,7 +594,7 @@ def decide(s, n, locating):
         goal, near = command(s, e) if locating else spelt(s, e)
         goal, label, end = goal.replace('"', "'") if locating else goal, e['label'], LEND if locating else ''
         think, via = (near.think, near.via) if near else (named(e), ())
-        if think == named(e) and r.random() < 0.24 and goal.count(label) == 1:
+        if think == named(e) and r.random() < 0.27 and goal.count(label) == 1:
             l = missing(s, e['kind']) if r.random() < 0.6 else mistaken(s, label)
             if l:
                 said = f'<think>\nnot found "{l}"\n</think>'
@@ -608,7 +618,7 @@ def command(s, e):
     r, kind, label = s.r, e['kind'], e['label']
     if kind in FRAME:
         return r.choice(['the {} button', '{} button', '{} the window']).format(kind), None
-    near = related(s, e) if not label or r.random() < 0.4 else None
+    near = related(s, e) if not label or r.random() < (0.5 if kind in UNNAMED else 0.4) else None
     if near:
         return r.choice(['', 'find ', *[verb(r, e) + ' '] * 4]) + near.say, near
     if not label or r.random() < 0.45:
@@ -648,7 +658,7 @@ def locate(s, n):
                 continue
             q = verb(r, e) + ' ' + near.say
         q, l = q.replace('"', "'"), None
-        if r.random() < 0.18 and e['label'] and q.count(e['label']) == 1:
+        if r.random() < 0.21 and e['label'] and q.count(e['label']) == 1:
             l = missing(s, e['kind'])
         if l:
             q = q.replace(e['label'], l)
