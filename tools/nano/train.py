@@ -62,14 +62,19 @@ def options():
     return a.parse_args()
 
 
-def optimiser(m, a):
-    groups = {}
+def groups(m):
+    """The parameters by (of the vision tower, with weight decay)."""
+    out = {}
     for n, p in m.named_parameters():
-        groups.setdefault((n.startswith('visual.'), p.dim() >= 2), []).append(p)
+        out.setdefault((n.startswith('visual.'), p.dim() >= 2), []).append(p)
+    return out
+
+
+def optimiser(m, a):
     return torch.optim.AdamW(
         [
             dict(params=ps, weight_decay=0.05 if matrix else 0, k=a.vlr if vision else 1.0)
-            for (vision, matrix), ps in groups.items()
+            for (vision, matrix), ps in groups(m).items()
         ],
         lr=a.lr,
         betas=(0.9, 0.98),
