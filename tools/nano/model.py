@@ -1,4 +1,4 @@
-"""The network: MiMo-VL's architecture (Hugging Face's Qwen2_5_VL, whose tensor names it has) at 8.4 M parameters.
+"""The network: MiMo-VL's architecture (Hugging Face's Qwen2_5_VL, whose tensor names it has) at 9.7 M parameters.
 
 Besides the model proper it carries the small heads of the auxiliary losses, which are not exported.  Training
 batches consist of many segments that see only a prefix and themselves; `Blocks` computes just those scores.
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 class C:
     """sizes"""
 
-    vd, vl, vh, vff, full = 192, 6, 3, 512, (2, 5)
+    vd, vl, vh, vff, full = 192, 9, 3, 512, (3, 8)
     d, l, h, kv, hd, ff, vocab = 256, 6, 4, 2, 64, 704, 1024
     theta, mrope = 10000.0, (8, 12, 12)
     kinds, icons = 22, 80  # of controls, and of icons by their pictures, in the losses
