@@ -17,7 +17,7 @@ SILENT = ('attn.proj.weight', 'attn.proj.bias', 'mlp.down_proj.weight', 'mlp.dow
 
 
 def names(c):
-    """The parameters' names in the order of the optimiser's numbers."""
+    """The parameters' names by the optimiser's groups, in the order of its numbers."""
     m = Nano(c)
     of = {id(p): n for n, p in m.named_parameters()}
     return [[of[id(p)] for p in ps] for ps in groups(m).values()]
@@ -30,14 +30,14 @@ def main(src, dst, *after):
     class Old(C):
         vl = C.vl - len(after)
 
-    def grown(values, silence):
-        """By name, the new blocks' too, which `silence` makes of a name and the value of the block before."""
+    def grown(values, of_copy):
+        """By name, the new blocks' too: of_copy(name, value of the block before)."""
         out = {}
         for n, v in values.items():
             m = re.match(r'visual\.blocks\.(\d+)\.(.*)', n)
             for new, (old, copy) in enumerate(blocks) if m else ():
                 if old == int(m[1]):
-                    out[f'visual.blocks.{new}.{m[2]}'] = silence(m[2], v) if copy else v
+                    out[f'visual.blocks.{new}.{m[2]}'] = of_copy(m[2], v) if copy else v
             if not m:
                 out[n] = v
         return out
@@ -49,14 +49,13 @@ def main(src, dst, *after):
         return {k: torch.zeros_like(z) for k, z in v.items()}
 
     was = {n: s['o']['state'][i] for i, n in enumerate(sum(names(Old), []))}
-    now, at = grown(was, fresh), names(C)
-    state = {i: now[n] for i, n in enumerate(sum(at, []))}
-    of, first = [], 0
-    for g, ns in zip(s['o']['param_groups'], at):
-        of.append(dict(g, params=list(range(first, first + len(ns)))))
-        first += len(ns)
+    now, state, param_groups = grown(was, fresh), {}, []
+    for g, ns in zip(s['o']['param_groups'], names(C)):
+        numbers = range(len(state), len(state) + len(ns))
+        state.update(zip(numbers, (now[n] for n in ns)))
+        param_groups.append(dict(g, params=list(numbers)))
     m, ema = (grown(s[k], weight) for k in ('m', 'ema'))
-    torch.save(dict(s, m=m, ema=ema, o=dict(state=state, param_groups=of)), dst)
+    torch.save(dict(s, m=m, ema=ema, o=dict(state=state, param_groups=param_groups)), dst)
 
 
 if __name__ == '__main__':
