@@ -104,6 +104,11 @@ static void on_text(void *user, const char *text, size_t n)
     mailbox_put(s->worker->out, news);
 }
 
+static int n_votes(const struct worker *w, const struct job *j)
+{
+    return j->kind == JOB_ASK ? 1 : vote_looks(j->n_looks, w->n_votes);
+}
+
 /* Asks the job's question about one picture. */
 static int look_at(struct worker *w, struct slot *s, const struct frame *f, struct err *err)
 {
@@ -135,7 +140,7 @@ static int look_at(struct worker *w, struct slot *s, const struct frame *f, stru
         .think = j->no_think ? VLM_THINK_OFF : VLM_THINK_FREE,
         .max_think_tokens = j->kind == JOB_STEP ? STEP_THINK_TOKENS : 0,
         .grammar = j->kind == JOB_ASK ? NULL : &s->grammar,
-        .logprobs = j->kind != JOB_ASK && MAX(w->n_votes, j->n_looks) > 1, /* it may vote */
+        .logprobs = n_votes(w, j) > 1,
         .on_text = on_text,
         .user = s,
     };
@@ -212,11 +217,6 @@ static struct news *better(struct news *first, struct news *second)
     kept->cancelled |= gone->cancelled;
     news_free(gone);
     return kept;
-}
-
-static int n_votes(const struct worker *w, const struct job *j)
-{
-    return j->kind == JOB_ASK ? 1 : vote_looks(j->n_looks, w->n_votes);
 }
 
 /* What most looks say becomes the answer; the others go. */

@@ -46,7 +46,7 @@ struct news {
     /* Of a vote: the words are those of one that agrees, the points are `at`. n_agree 0: none was
      * held, or no answer could be used. */
     struct tally tally;
-    double logprob; /* of the answer (vlm_reply) where a vote may be held, else 0 */
+    double logprob; /* of the answer (vlm_reply) where looks vote, else 0 */
     struct news_timing timing;
 };
 void news_free(struct news *n);
