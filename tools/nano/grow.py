@@ -35,11 +35,12 @@ def main(src, dst, *after):
         out = {}
         for n, v in values.items():
             m = re.match(r'visual\.blocks\.(\d+)\.(.*)', n)
-            for new, (old, copy) in enumerate(blocks) if m else ():
-                if old == int(m[1]):
-                    out[f'visual.blocks.{new}.{m[2]}'] = of_copy(m[2], v) if copy else v
             if not m:
                 out[n] = v
+                continue
+            for new, (old, copy) in enumerate(blocks):
+                if old == int(m[1]):
+                    out[f'visual.blocks.{new}.{m[2]}'] = of_copy(m[2], v) if copy else v
         return out
 
     def weight(n, v):

@@ -133,9 +133,14 @@ def corner(b):
     return g if ok and g[0] < mx < g[2] and g[1] < my < g[3] else b
 
 
+def count_kinds(s):
+    """How many controls of each kind the screen has, those counted of which only a part is seen."""
+    return Counter(e['kind'] for e in s.el + getattr(s, 'cut', []))
+
+
 def only_ones(s):
-    """The controls that have no other of their kind beside them, not even one of which only a part is seen."""
-    count = Counter(e['kind'] for e in s.el + getattr(s, 'cut', []))
+    """The controls that have no other of their kind beside them."""
+    count = count_kinds(s)
     return [e for e in s.el if count[e['kind']] == 1 and e['kind'] not in FRAME]
 
 
@@ -194,7 +199,7 @@ def related(s, e):
     cut = getattr(s, 'cut', [])  # controls of which only a part is seen
     win = [q for q in s.el + cut if q.get('win') == e.get('win')]
     labels = Counter(q['label'].lower() for q in s.el)
-    kind = sum(q['kind'] == e['kind'] for q in s.el + cut)
+    kind = count_kinds(s)[e['kind']]
     name = spoken(r, e)
     if kind == 1 and e['kind'] not in FRAME:
         only = Near(f'the {name}', e['kind'], [])

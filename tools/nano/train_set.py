@@ -13,13 +13,13 @@ import screens
 import tasks
 
 SIZES = ((448, 336), (644, 476), (560, 420), (812, 588))
-INTO = ('field', *tasks.UNNAMED)
+FIELDS = ('field', *tasks.UNNAMED)
 
 
 def category(e, near):
     if near:
         return 'relation' if near.via or near.think != e['kind'] else f'only {e["kind"]}'
-    return 'known icon' if e.get('icon') else 'field' if e['kind'] in INTO else 'text'
+    return 'known icon' if e.get('icon') else 'field' if e['kind'] in FIELDS else 'text'
 
 
 def targets(s, name):
