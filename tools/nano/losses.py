@@ -2,14 +2,15 @@
 
 A small network finds out by itself only slowly that a label must be searched in the picture, so each step of
 that circuit is asked for directly: characters in the patches, icons in the visual tokens, rows and columns and
-words there after decoder layer 2, label tokens looking at their print (layer 3), the point looking at its cell
-(layer 5), copied words looking at their source (layer 4).  `attend` asks it of a real attention head, so that what is
-looked at also flows on; the `*q`/`*k` heads of the model ask that queries and keys be ready there.
+words there, label tokens looking at their print, copied words looking at their source, the point looking at its cell, and the
+cell's place behind that (`C.states` says after which layers).  `attend` asks it of a real attention head, so that what
+is looked at also flows on; the `*q`/`*k` heads of the model ask that queries and keys be ready there.
 """
 
 import torch
 import torch.nn.functional as F
 
+from model import C
 from pack import (
     IMG,
     INSIDE,
@@ -27,10 +28,11 @@ from pack import (
     W_TEXT,
 )
 
+_, FOUND, _, ARRIVED = C.states
 # (layer index, head) of the attention heads that are told where to look
-HEAD_TOK = ((2, 0, 0.5), (3, 0, 0.2))
-HEAD_COPY = (3, 2)
-HEAD_BOX = (4, 2)
+HEAD_TOK = ((FOUND, 0, 0.5), (FOUND + 1, 0, 0.2))
+HEAD_COPY = (FOUND + 1, 2)
+HEAD_BOX = (ARRIVED, 2)
 
 
 def right(score, want):
@@ -83,17 +85,20 @@ def unit(z):
     return F.rms_norm(z.float(), z.shape[-1:])
 
 
+def numbers(head, state):
+    """Scores of two numbers below 64, read from a state."""
+    return head(state).float().view(-1, 2, 64)
+
+
 def place(head, state, row, col):
     """Row and column, read from a state."""
-    s = head(state).float().view(-1, 2, 64)
-    want = torch.stack((row, col), 1).clamp(max=63)
-    return 2 * F.cross_entropy(s.transpose(1, 2), want.view(-1, 2)), right(s, want).mean()
+    s, want = numbers(head, state), torch.stack((row, col), 1).clamp(max=63)
+    return 2 * F.cross_entropy(s.transpose(1, 2), want), right(s, want).mean()
 
 
 def within(head, state, at):
     """Where in the cell looked at the point is, read from a state; others than middles weigh three times as much."""
-    s = head(state).float().view(-1, 2, 64)
-    want = (at + 18).clamp(0, 63)  # the corner of a box may lie a little outside its cell
+    s, want = numbers(head, state), (at + 18).clamp(0, 63)  # a box' corner may lie a little outside its cell
     aside = at != 14
     return weighted(s, want, torch.where(aside, 3.0, 1.0)), right(s, want)[aside].mean()
 
@@ -153,7 +158,7 @@ def whole(m, b, still=False):
     im = b['ids'] == IMG
     x = m.model.embed_tokens(b['ids']).masked_scatter(im[..., None], feat.float())
     x = x.to(torch.bfloat16 if torch.is_autocast_enabled('cpu') else torch.float32)
-    h, (h2, h3, h4, h5) = m.lm(x, b['pos'], b['blocks'])
+    h, (read, found, aimed, arrived) = m.lm(x, b['pos'], b['blocks'])
     embed = m.model.embed_tokens.weight
     measure = {}
 
@@ -179,7 +184,7 @@ def whole(m, b, still=False):
         rows = b['copy']
         i, t, src, which = rows.unbind(1)
         own = (b['seg'][i] == b['seg'][i, t][:, None]) & (torch.arange(length)[None] <= t[:, None])
-        s = scores(m.cq(h3[i, t]).float(), m.ck(h3).float(), i).masked_fill(~own, -1e4)
+        s = scores(m.cq(found[i, t]).float(), m.ck(found).float(), i).masked_fill(~own, -1e4)
         loss = loss + 0.3 * F.cross_entropy(s, src)
         s = attend(*HEAD_COPY, rows)
         loss = loss + 0.5 * F.cross_entropy(s, src)
@@ -199,16 +204,16 @@ def whole(m, b, still=False):
             loss = loss + 0.3 * l
     first, cells, wide = len(PRE), int(im[0].sum()), b['img'].shape[-1] // 28
     r, c = (b['pos'][1][im] - first).long(), (b['pos'][2][im] - first).long()
-    l, measure['place'] = place(m.posh, h2[im], r, c)
+    l, measure['place'] = place(m.place_read, read[im], r, c)
     loss = loss + 0.15 * l
-    l, measure['place4'] = place(m.place4, unit(h4[im]), r, c)
+    l, measure['place_aimed'] = place(m.place_aimed, unit(aimed[im]), r, c)
     loss = loss + 0.15 * l
 
     def visual(z):
         return z[im].view(n, -1, z.shape[-1])
 
     if len(b['points']):
-        l, measure['spots'], measure['offset'] = spots(m, visual(h4), b['points'])
+        l, measure['spots'], measure['offset'] = spots(m, visual(aimed), b['points'])
         loss = loss + 0.4 * l
     if len(b['look']):
         lp = F.log_softmax(attend(*HEAD_BOX, b['look']), -1)[:, first : first + cells]
@@ -218,14 +223,14 @@ def whole(m, b, still=False):
         measure['att_spot'] = (got == want).float().mean()
         i, t = b['look'].unbind(1)
         at = b['pos'][1:, i, first + want].long() - first
-        state = unit(h5[i, t])
-        l, measure['arrived'] = place(m.place5, state, at[0], at[1])
+        state = unit(arrived[i, t])
+        l, measure['arrived'] = place(m.place_arrived, state, at[0], at[1])
         loss = loss + 0.5 * l
-        l, measure['aside'] = within(m.within5, state, b['look_within'])
+        l, measure['aside'] = within(m.within_arrived, state, b['look_within'])
         loss = loss + 0.5 * l
         measure['att_row'] = (got // wide == want // wide).float().mean()
         i, t = b['ends'].unbind(1)
-        s = scores(m.pq(h4[i, t]).float(), m.pk(visual(h4)).float(), i)
+        s = scores(m.pq(aimed[i, t]).float(), m.pk(visual(aimed)).float(), i)
         goal = 0.25 * b['ends_cover'] + 0.75 * b['ends_spot']
         loss = loss - 0.7 * (goal * F.log_softmax(s, -1)).sum(-1).mean()
         measure['box'] = (b['ends_cover'].gather(1, s.argmax(-1, keepdim=True)) > 0).float().mean()
@@ -233,7 +238,7 @@ def whole(m, b, still=False):
         there = b['tok'][:, 2] != NOWHERE
         i, t, cell = b['tok'][there].unbind(1)
         if len(i):
-            s = scores(m.tq(h3[i, t]).float(), m.tk(visual(h3)).float(), i)
+            s = scores(m.tq(found[i, t]).float(), m.tk(visual(found)).float(), i)
             loss = loss + 0.5 * F.cross_entropy(s, cell)
             measure['tok'] = right(s, cell).mean()
         at = torch.where(there, b['tok'][:, 2] + first, 0)
@@ -244,7 +249,7 @@ def whole(m, b, still=False):
             measure[f'nowhere{layer}'] = right(s, at)[~there].mean()
     if len(b['read']):
         i, cell, word = b['read'].unbind(1)
-        s = F.linear(m.rd(visual(h2)[i, cell]), embed).float()
+        s = F.linear(m.rd(visual(read)[i, cell]), embed).float()
         loss = loss + 0.4 * F.cross_entropy(s, word)
         measure['read'] = right(s, word).mean()
     return loss, measure

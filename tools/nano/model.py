@@ -16,6 +16,8 @@ class C:
 
     vd, vl, vh, vff, full = 192, 9, 3, 512, (3, 8)
     d, l, h, kv, hd, ff, vocab = 256, 6, 4, 2, 64, 704, 1024
+    # the layers in which words are read, labels found, the target aimed at, and its place arrives
+    states = (1, 2, 3, 4)
     theta, mrope = 10000.0, (8, 12, 12)
     kinds, icons = 22, 80  # of controls, and of icons by their pictures, in the losses
 
@@ -265,7 +267,8 @@ def half_precision():
 
 
 # the parameters that only training has
-AUX = tuple(n + '.' for n in 'ocr posh pq pk tq tk cq ck rd place4 place5 kinds spot icons within5'.split())
+HEADS = 'ocr kinds icons rd spot pq pk tq tk cq ck place_read place_aimed place_arrived within_arrived'
+AUX = tuple(n + '.' for n in HEADS.split())
 
 
 class Nano(nn.Module):
@@ -276,16 +279,14 @@ class Nano(nn.Module):
         self.model = LM(c)
         # the heads of the auxiliary losses
         self.ocr = nn.Linear(c.vd, 2 * 96)
-        self.posh = nn.Linear(c.d, 128)
+        self.kinds = nn.Linear(c.vd, c.kinds)
+        self.icons = nn.Linear(c.d, c.icons)
+        self.rd = nn.Linear(c.d, c.d)
+        self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
         for name in ('pq', 'pk', 'tq', 'tk', 'cq', 'ck'):
             setattr(self, name, nn.Linear(c.d, 128))
-        self.rd = nn.Linear(c.d, c.d)
-        self.place4 = nn.Linear(c.d, 128)
-        self.place5 = nn.Linear(c.d, 128)
-        self.kinds = nn.Linear(c.vd, c.kinds)
-        self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
-        self.icons = nn.Linear(c.d, c.icons)
-        self.within5 = nn.Linear(c.d, 128)
+        for name in ('place_read', 'place_aimed', 'place_arrived', 'within_arrived'):
+            setattr(self, name, nn.Linear(c.d, 128))
         for n, p in self.named_parameters():
             if p.dim() >= 2:
                 nn.init.normal_(p, std=0.02 if 'embed' in n else 1 / math.sqrt(p[0].numel()))
@@ -303,11 +304,11 @@ class Nano(nn.Module):
         return f.cos()[:, None], f.sin()[:, None]
 
     def lm(self, x, pos, mask, caches=None):
-        """the normalised last state, and the states after layers 2 to 5"""
+        """the normalised last state, and those that the losses look at"""
         cos, sin = self.rope(pos)
         states = []
         for i, l in enumerate(self.model.layers):
             x = x + l.self_attn(l.input_layernorm(x), cos, sin, mask, None if caches is None else caches[i])
             x = x + l.mlp(l.post_attention_layernorm(x))
             states.append(x)
-        return self.model.norm(x), states[1:5]
+        return self.model.norm(x), [states[i] for i in self.c.states]

@@ -428,8 +428,12 @@ def pack_screen(scr, other=0.03):
     pointed = [(e, None) for e in els[:4]]
     pointed += [(e, near) for e, near in ((e, tasks.related(scr, e)) for e in els[4:9]) if near]
     pointed += [(e, tasks.Near('', e['kind'], [])) for e in only]
+    thought = set()
     for e, near in pointed:
         op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
+        if op.think in thought:
+            continue  # without a label, and the only one of its kind
+        thought.add(op.think)
         said = tasks.answer(op.think, op.action.split(', "text')[0])
         if head == 'locate':
             said = tasks.located(e, '', op.think).split(', "label')[0]

@@ -125,6 +125,11 @@ class Average:
         return ' '.join(f'{k} {x:.3f}' for k, x in self.v.items())
 
 
+def state_of(path):
+    """A training state, or exported weights as one."""
+    return dict(m=load_file(path)) if path.endswith('.safetensors') else torch.load(path)
+
+
 def worker(rank, a):
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -135,8 +140,7 @@ def worker(rank, a):
     opt = optimiser(m, a)
     step, ema = 0, None
     if a.init:
-        exported = a.init.endswith('.safetensors')
-        c = dict(m=load_file(a.init)) if exported else torch.load(a.init)
+        c = state_of(a.init)
         missing = m.load_state_dict(c['m'], strict=False)
         step = c.get('step', 0)
         if a.opt and 'o' in c:
