@@ -7,9 +7,9 @@ TRAIN.jsonl comes from `deskhand export --swift DIR` or finetune_record.py.  OUT
 
 Two things keep what the model can do already.  Between the steps to learn it rehearses: on drawn screens and on sentences
 without a picture its answers must stay those of the model as it was (Kullback-Leibler divergence).  And of the way from
-the model as it was to what was learned only half is gone in the end (--share): the steps learned stay right there, on
-other screens of the program more so, and what other programs had lost comes back (Wortsman et al., Robust fine-tuning of
-zero-shot models).  One row in ten is kept out and measured before and after.
+the model as it was to what was learned only half is gone in the end (--share; Wortsman et al., Robust fine-tuning of
+zero-shot models): the program's steps stay right, on screens that were not learned from even more of them, and most of
+what had been lost elsewhere comes back.  One row in ten is kept out and measured before and after.
 """
 
 import argparse
