@@ -17,7 +17,7 @@ CURVES = [
     (('digit', 'dig'), 'digits', (0, 0, 0)),
     (('bdigit',), 'digits of boxes', (130, 130, 130)),
     (('read',), 'read-aloud', (0, 150, 160)),
-    (('nowhere3', 'nowhere4'), 'nothing matches', (150, 110, 60)),
+    (('nowhere1', 'nowhere3'), 'nothing matches', (150, 110, 60)),
     (('decided',), 'kind, yes or no', (240, 90, 180)),
     (('kinds',), 'controls in patches', (110, 190, 60)),
     (('spots',), 'controls in tokens', (90, 90, 90)),

@@ -17,8 +17,9 @@ import torch
 from model import C, Nano
 from train import groups, state_of
 
-SILENT = ('attn.proj.weight', 'attn.proj.bias', 'self_attn.o_proj.weight')
-SILENT += ('mlp.down_proj.weight', 'mlp.down_proj.bias')
+SILENT = tuple(
+    'attn.proj.weight attn.proj.bias self_attn.o_proj.weight mlp.down_proj.weight mlp.down_proj.bias'.split()
+)
 COUNT = {'visual.blocks': 'vl', 'model.layers': 'l'}  # of C
 
 

@@ -2,9 +2,9 @@
 
 A small network finds out by itself only slowly that a label must be searched in the picture, so each step of
 that circuit is asked for directly: characters in the patches, icons in the visual tokens, rows and columns and
-words there, label tokens looking at their print, copied words looking at their source, the point looking at its cell, and the
-cell's place behind that (`C.states` says after which layers).  `attend` asks it of a real attention head, so that what
-is looked at also flows on; the `*q`/`*k` heads of the model ask that queries and keys be ready there.
+words there, label tokens looking at their print, copied words looking at their source, the point looking at its
+cell, and the cell's place behind that (`C.states` says after which layers).  `attend` asks it of a real attention
+head, so that what is looked at also flows on; the `*q`/`*k` heads of the model ask that queries and keys be ready there.
 """
 
 import torch
@@ -242,11 +242,11 @@ def whole(m, b, still=False):
             loss = loss + 0.5 * F.cross_entropy(s, cell)
             measure['tok'] = right(s, cell).mean()
         at = torch.where(there, b['tok'][:, 2] + first, 0)
-        for layer, head, weight in HEAD_TOK:
+        for k, (layer, head, weight) in enumerate(HEAD_TOK):
             s = attend(layer, head, b['tok'])
             loss = loss + 0.5 * weight * F.cross_entropy(s, at)
-            measure[f'att_tok{layer}'] = right(s, at)[there].mean()
-            measure[f'nowhere{layer}'] = right(s, at)[~there].mean()
+            measure[f'att_tok{k}'] = right(s, at)[there].mean()
+            measure[f'nowhere{k}'] = right(s, at)[~there].mean()
     if len(b['read']):
         i, cell, word = b['read'].unbind(1)
         s = F.linear(m.rd(visual(read)[i, cell]), embed).float()

@@ -267,7 +267,7 @@ def half_precision():
 
 
 # the parameters that only training has
-HEADS = 'ocr kinds icons rd spot pq pk tq tk cq ck place_read place_aimed place_arrived within_arrived'
+HEADS = 'ocr place_read pq pk tq tk cq ck rd place_aimed place_arrived kinds spot icons within_arrived'
 AUX = tuple(n + '.' for n in HEADS.split())
 
 
@@ -277,16 +277,18 @@ class Nano(nn.Module):
         self.c = c
         self.visual = Visual(c)
         self.model = LM(c)
-        # the heads of the auxiliary losses
+        # the heads of the auxiliary losses, new ones last: an optimiser's state goes by their order
         self.ocr = nn.Linear(c.vd, 2 * 96)
-        self.kinds = nn.Linear(c.vd, c.kinds)
-        self.icons = nn.Linear(c.d, c.icons)
-        self.rd = nn.Linear(c.d, c.d)
-        self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
+        self.place_read = nn.Linear(c.d, 128)
         for name in ('pq', 'pk', 'tq', 'tk', 'cq', 'ck'):
             setattr(self, name, nn.Linear(c.d, 128))
-        for name in ('place_read', 'place_aimed', 'place_arrived', 'within_arrived'):
-            setattr(self, name, nn.Linear(c.d, 128))
+        self.rd = nn.Linear(c.d, c.d)
+        self.place_aimed = nn.Linear(c.d, 128)
+        self.place_arrived = nn.Linear(c.d, 128)
+        self.kinds = nn.Linear(c.vd, c.kinds)
+        self.spot = nn.Linear(c.d, c.kinds + 2 * 28)
+        self.icons = nn.Linear(c.d, c.icons)
+        self.within_arrived = nn.Linear(c.d, 128)
         for n, p in self.named_parameters():
             if p.dim() >= 2:
                 nn.init.normal_(p, std=0.02 if 'embed' in n else 1 / math.sqrt(p[0].numel()))

@@ -432,7 +432,7 @@ def pack_screen(scr, other=0.03):
     for e, near in pointed:
         op = tasks.input_op(e, '', '', near) if e['kind'] == 'field' else tasks.click_op(e, '', near)
         if op.think in thought:
-            continue  # without a label, and the only one of its kind
+            continue  # twice in the same words: as the only one of its kind
         thought.add(op.think)
         said = tasks.answer(op.think, op.action.split(', "text')[0])
         if head == 'locate':

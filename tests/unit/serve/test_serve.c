@@ -112,7 +112,7 @@ static int daemon_start_beside_another(void **state)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7413)};
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     taken_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* as the daemon does: what another one's connections left in TIME_WAIT keeps neither from listening */
+    /* As the daemon does: connections that another left in TIME_WAIT keep neither from listening. */
     int one = 1;
     setsockopt(taken_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(taken_fd, (struct sockaddr *)&a, sizeof a) == 0)
